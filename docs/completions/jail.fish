@@ -1,0 +1,128 @@
+# Print an optspec for argparse to handle cmd's options that are independent of any subcommand.
+function __fish_jail_global_optspecs
+    string join \n v/verbose spec= u/user= g/group= read= write= tmpfs= b/bind= robind= r/root= net= cap= e/env= cwd= name= system-calls= share= without= h/help V/version
+end
+
+function __fish_jail_needs_command
+    # Figure out if the current invocation already has a command.
+    set -l cmd (commandline -opc)
+    set -e cmd[1]
+    argparse -s (__fish_jail_global_optspecs) -- $cmd 2>/dev/null
+    or return
+    if set -q argv[1]
+        # Also print the command, so this can be used to figure out what it is.
+        echo $argv[1]
+        return 1
+    end
+    return 0
+end
+
+function __fish_jail_using_subcommand
+    set -l cmd (__fish_jail_needs_command)
+    test -z "$cmd"
+    and return 1
+    contains -- $cmd[1] $argv
+end
+
+complete -c jail -n "__fish_jail_needs_command" -l spec -d 'Run this spec: the same as `jail run FILE|NAME`' -r -F
+complete -c jail -n "__fish_jail_needs_command" -s u -l user -d 'User to run as: a name, a number, or `auto`' -r -f -a "(__fish_complete_users)"
+complete -c jail -n "__fish_jail_needs_command" -s g -l group -d 'Group to run as: a name or a number' -r
+complete -c jail -n "__fish_jail_needs_command" -l read -d 'Show a host path read-only' -r -F
+complete -c jail -n "__fish_jail_needs_command" -l write -d 'Show a host path writable' -r -F
+complete -c jail -n "__fish_jail_needs_command" -l tmpfs -d 'An empty, bounded memory file system' -r
+complete -c jail -n "__fish_jail_needs_command" -s b -l bind -d 'Show a host path writable, there or elsewhere' -r -F
+complete -c jail -n "__fish_jail_needs_command" -l robind -d 'Show a host path read-only, there or elsewhere' -r -F
+complete -c jail -n "__fish_jail_needs_command" -s r -l root -d 'Make / of this host directory, read-only, rather than of nothing' -r -f -a "(__fish_complete_directories)"
+complete -c jail -n "__fish_jail_needs_command" -l net -d 'The host\'s network, or none but loopback' -r -f -a "host\t'The host\'s network'
+none\t'Nothing but loopback'"
+complete -c jail -n "__fish_jail_needs_command" -l cap -d 'Keep a capability (`jail help capabilities`)' -r
+complete -c jail -n "__fish_jail_needs_command" -s e -l env -d 'Set a variable, or keep the caller\'s' -r
+complete -c jail -n "__fish_jail_needs_command" -l cwd -d 'Working directory inside' -r
+complete -c jail -n "__fish_jail_needs_command" -l name -d 'Name of the jail (default: the spec\'s, or the program\'s)' -r
+complete -c jail -n "__fish_jail_needs_command" -l system-calls -d 'Allow system calls: @group, a call, or -call to refuse one' -r
+complete -c jail -n "__fish_jail_needs_command" -l share -d 'Do not make this namespace' -r -f -a "pid\t'Process ids: the program is executed in place, no helper stays'
+ipc\t'System V IPC and POSIX message queues'
+uts\t'Host name'
+cgroup\t'cgroup root'"
+complete -c jail -n "__fish_jail_needs_command" -l without -d 'Give up a promise by name' -r -f -a "landlock\t'the second wall over the file tree (Linux 5.13, may be off at boot)'
+seccomp\t'the system-call filter'
+session\t'a session of its own (in place it needs a caller that is not a job of a shell)'
+groups\t'dropping the caller\'s supplementary groups (only root can)'
+keyring\t'a session keyring of its own (CONFIG_KEYS)'
+memory-deny-write-execute\t'refusing memory that is writable and executable'"
+complete -c jail -n "__fish_jail_needs_command" -s v -l verbose -d 'Say more on standard error: -v what is done, -vv every detail (or JAIL_LOG=FILTER)'
+complete -c jail -n "__fish_jail_needs_command" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c jail -n "__fish_jail_needs_command" -s V -l version -d 'Print version'
+complete -c jail -n "__fish_jail_needs_command" -a "run" -d 'Run a program in a jail'
+complete -c jail -n "__fish_jail_needs_command" -a "plan" -d 'Show every step of a jail, in order; nothing is done'
+complete -c jail -n "__fish_jail_needs_command" -a "check" -d 'Check specs against this host and report all that is wrong; nothing is done'
+complete -c jail -n "__fish_jail_needs_command" -a "specs" -d 'List the specs that can be run by name'
+complete -c jail -n "__fish_jail_needs_command" -a "help" -d 'Explain a topic: spec, a KEY, @group, phases, capabilities, or a command'
+complete -c jail -n "__fish_jail_needs_command" -a "completions" -d 'Print the completions for a shell'
+complete -c jail -n "__fish_jail_needs_command" -a "man" -d 'Print the manual page (roff)'
+complete -c jail -n "__fish_jail_using_subcommand run" -s u -l user -d 'User to run as: a name, a number, or `auto`' -r -f -a "(__fish_complete_users)"
+complete -c jail -n "__fish_jail_using_subcommand run" -s g -l group -d 'Group to run as: a name or a number' -r
+complete -c jail -n "__fish_jail_using_subcommand run" -l read -d 'Show a host path read-only' -r -F
+complete -c jail -n "__fish_jail_using_subcommand run" -l write -d 'Show a host path writable' -r -F
+complete -c jail -n "__fish_jail_using_subcommand run" -l tmpfs -d 'An empty, bounded memory file system' -r
+complete -c jail -n "__fish_jail_using_subcommand run" -s b -l bind -d 'Show a host path writable, there or elsewhere' -r -F
+complete -c jail -n "__fish_jail_using_subcommand run" -l robind -d 'Show a host path read-only, there or elsewhere' -r -F
+complete -c jail -n "__fish_jail_using_subcommand run" -s r -l root -d 'Make / of this host directory, read-only, rather than of nothing' -r -f -a "(__fish_complete_directories)"
+complete -c jail -n "__fish_jail_using_subcommand run" -l net -d 'The host\'s network, or none but loopback' -r -f -a "host\t'The host\'s network'
+none\t'Nothing but loopback'"
+complete -c jail -n "__fish_jail_using_subcommand run" -l cap -d 'Keep a capability (`jail help capabilities`)' -r
+complete -c jail -n "__fish_jail_using_subcommand run" -s e -l env -d 'Set a variable, or keep the caller\'s' -r
+complete -c jail -n "__fish_jail_using_subcommand run" -l cwd -d 'Working directory inside' -r
+complete -c jail -n "__fish_jail_using_subcommand run" -l name -d 'Name of the jail (default: the spec\'s, or the program\'s)' -r
+complete -c jail -n "__fish_jail_using_subcommand run" -l system-calls -d 'Allow system calls: @group, a call, or -call to refuse one' -r
+complete -c jail -n "__fish_jail_using_subcommand run" -l share -d 'Do not make this namespace' -r -f -a "pid\t'Process ids: the program is executed in place, no helper stays'
+ipc\t'System V IPC and POSIX message queues'
+uts\t'Host name'
+cgroup\t'cgroup root'"
+complete -c jail -n "__fish_jail_using_subcommand run" -l without -d 'Give up a promise by name' -r -f -a "landlock\t'the second wall over the file tree (Linux 5.13, may be off at boot)'
+seccomp\t'the system-call filter'
+session\t'a session of its own (in place it needs a caller that is not a job of a shell)'
+groups\t'dropping the caller\'s supplementary groups (only root can)'
+keyring\t'a session keyring of its own (CONFIG_KEYS)'
+memory-deny-write-execute\t'refusing memory that is writable and executable'"
+complete -c jail -n "__fish_jail_using_subcommand run" -s v -l verbose -d 'Say more on standard error: -v what is done, -vv every detail (or JAIL_LOG=FILTER)'
+complete -c jail -n "__fish_jail_using_subcommand run" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c jail -n "__fish_jail_using_subcommand plan" -s u -l user -d 'User to run as: a name, a number, or `auto`' -r -f -a "(__fish_complete_users)"
+complete -c jail -n "__fish_jail_using_subcommand plan" -s g -l group -d 'Group to run as: a name or a number' -r
+complete -c jail -n "__fish_jail_using_subcommand plan" -l read -d 'Show a host path read-only' -r -F
+complete -c jail -n "__fish_jail_using_subcommand plan" -l write -d 'Show a host path writable' -r -F
+complete -c jail -n "__fish_jail_using_subcommand plan" -l tmpfs -d 'An empty, bounded memory file system' -r
+complete -c jail -n "__fish_jail_using_subcommand plan" -s b -l bind -d 'Show a host path writable, there or elsewhere' -r -F
+complete -c jail -n "__fish_jail_using_subcommand plan" -l robind -d 'Show a host path read-only, there or elsewhere' -r -F
+complete -c jail -n "__fish_jail_using_subcommand plan" -s r -l root -d 'Make / of this host directory, read-only, rather than of nothing' -r -f -a "(__fish_complete_directories)"
+complete -c jail -n "__fish_jail_using_subcommand plan" -l net -d 'The host\'s network, or none but loopback' -r -f -a "host\t'The host\'s network'
+none\t'Nothing but loopback'"
+complete -c jail -n "__fish_jail_using_subcommand plan" -l cap -d 'Keep a capability (`jail help capabilities`)' -r
+complete -c jail -n "__fish_jail_using_subcommand plan" -s e -l env -d 'Set a variable, or keep the caller\'s' -r
+complete -c jail -n "__fish_jail_using_subcommand plan" -l cwd -d 'Working directory inside' -r
+complete -c jail -n "__fish_jail_using_subcommand plan" -l name -d 'Name of the jail (default: the spec\'s, or the program\'s)' -r
+complete -c jail -n "__fish_jail_using_subcommand plan" -l system-calls -d 'Allow system calls: @group, a call, or -call to refuse one' -r
+complete -c jail -n "__fish_jail_using_subcommand plan" -l share -d 'Do not make this namespace' -r -f -a "pid\t'Process ids: the program is executed in place, no helper stays'
+ipc\t'System V IPC and POSIX message queues'
+uts\t'Host name'
+cgroup\t'cgroup root'"
+complete -c jail -n "__fish_jail_using_subcommand plan" -l without -d 'Give up a promise by name' -r -f -a "landlock\t'the second wall over the file tree (Linux 5.13, may be off at boot)'
+seccomp\t'the system-call filter'
+session\t'a session of its own (in place it needs a caller that is not a job of a shell)'
+groups\t'dropping the caller\'s supplementary groups (only root can)'
+keyring\t'a session keyring of its own (CONFIG_KEYS)'
+memory-deny-write-execute\t'refusing memory that is writable and executable'"
+complete -c jail -n "__fish_jail_using_subcommand plan" -l json -d 'As JSON'
+complete -c jail -n "__fish_jail_using_subcommand plan" -s v -l verbose -d 'Say more on standard error: -v what is done, -vv every detail (or JAIL_LOG=FILTER)'
+complete -c jail -n "__fish_jail_using_subcommand plan" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c jail -n "__fish_jail_using_subcommand check" -s v -l verbose -d 'Say more on standard error: -v what is done, -vv every detail (or JAIL_LOG=FILTER)'
+complete -c jail -n "__fish_jail_using_subcommand check" -s h -l help -d 'Print help'
+complete -c jail -n "__fish_jail_using_subcommand specs" -l blocks -d 'Also the building blocks that specs include'
+complete -c jail -n "__fish_jail_using_subcommand specs" -s v -l verbose -d 'Say more on standard error: -v what is done, -vv every detail (or JAIL_LOG=FILTER)'
+complete -c jail -n "__fish_jail_using_subcommand specs" -s h -l help -d 'Print help'
+complete -c jail -n "__fish_jail_using_subcommand help" -s v -l verbose -d 'Say more on standard error: -v what is done, -vv every detail (or JAIL_LOG=FILTER)'
+complete -c jail -n "__fish_jail_using_subcommand help" -s h -l help -d 'Print help'
+complete -c jail -n "__fish_jail_using_subcommand completions" -s v -l verbose -d 'Say more on standard error: -v what is done, -vv every detail (or JAIL_LOG=FILTER)'
+complete -c jail -n "__fish_jail_using_subcommand completions" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c jail -n "__fish_jail_using_subcommand man" -s v -l verbose -d 'Say more on standard error: -v what is done, -vv every detail (or JAIL_LOG=FILTER)'
+complete -c jail -n "__fish_jail_using_subcommand man" -s h -l help -d 'Print help'

@@ -1,0 +1,120 @@
+//! Files, directories and links of the skeleton, and host directories that a spec wants made.
+//!
+//! Must not know: what they are for. Everything inside is made beneath the new root's descriptor.
+
+use super::mounts::parent;
+use super::{Call, Fault, Named, State};
+use crate::jail::Ids;
+use crate::jail::path::AbsPath;
+use crate::plan::build::COPY_LIMIT;
+use nix::errno::Errno;
+use rustix::fs::{AtFlags, CWD, FileType, Gid, Mode, OFlags, ResolveFlags, Uid};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+/// Makes a directory; one that is there already (the root itself, a parent made before) is kept.
+pub fn directory(state: &mut State, path: &AbsPath, mode: u32) -> Result<(), Fault> {
+    if path.name().is_empty() {
+        return Ok(());
+    }
+    match rustix::fs::mkdirat(parent(state, path)?, path.name(), Mode::from_raw_mode(mode)) {
+        Err(rustix::io::Errno::EXIST) => Ok(()),
+        other => other.call(Call::Mkdir),
+    }
+}
+
+pub fn link(state: &mut State, path: &AbsPath, target: &str) -> Result<(), Fault> {
+    rustix::fs::symlinkat(target, parent(state, path)?, path.name()).call(Call::Symlink)
+}
+
+/// An empty file to mount on.
+pub fn empty_file(state: &mut State, path: &AbsPath) -> Result<(), Fault> {
+    let parent = parent(state, path)?;
+    rustix::fs::mknodat(parent, path.name(), FileType::RegularFile, Mode::from_raw_mode(0o444), 0)
+        .call(Call::Mknod)
+}
+
+/// Changes the owner unless it is already the one that makes everything.
+pub fn own(directory: BorrowedFd<'_>, name: &str, owner: Ids) -> Result<(), Fault> {
+    if owner.uid == rustix::process::geteuid().as_raw() && owner.gid == rustix::process::getegid().as_raw() {
+        return Ok(());
+    }
+    let (uid, gid) = (Uid::from_raw(owner.uid), Gid::from_raw(owner.gid));
+    rustix::fs::chownat(directory, name, Some(uid), Some(gid), AtFlags::SYMLINK_NOFOLLOW).call(Call::Chown)
+}
+
+pub fn text(state: &mut State, path: &AbsPath, content: &str, mode: u32, owner: Ids) -> Result<(), Fault> {
+    write_file(state, path, content.as_bytes(), mode, owner)
+}
+
+fn write_file(state: &mut State, path: &AbsPath, content: &[u8], mode: u32, owner: Ids) -> Result<(), Fault> {
+    let parent = parent(state, path)?;
+    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let file = rustix::fs::openat(parent, path.name(), flags, Mode::from_raw_mode(mode)).call(Call::Open)?;
+    let mut rest = content;
+    while !rest.is_empty() {
+        let written = rustix::io::write(&file, rest).call(Call::Write)?;
+        rest = rest.get(written..).unwrap_or(&[]);
+    }
+    own(parent, path.name(), owner)
+}
+
+/// Opens a regular file whose content will be copied. O_NONBLOCK: a fifo put in its place must not
+/// make the start hang; the type is checked on the descriptor.
+pub fn open_source(source: &AbsPath) -> Result<OwnedFd, Fault> {
+    let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY;
+    let resolve = ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
+    let file =
+        rustix::fs::openat2(CWD, source.as_str(), flags, Mode::empty(), resolve).call(Call::Openat2)?;
+    if super::mounts::file_type(file.as_fd())? != FileType::RegularFile {
+        return Err(Fault::difference(0));
+    }
+    Ok(file)
+}
+
+pub fn copy(
+    state: &mut State,
+    slot: usize,
+    path: &AbsPath,
+    mode: Option<u32>,
+    owner: Option<Ids>,
+) -> Result<(), Fault> {
+    let source = state.slot(slot)?;
+    let stat = rustix::fs::fstat(source).call(Call::Fstat)?;
+    let mut content = Vec::with_capacity(usize::try_from(stat.st_size).unwrap_or(0).min(COPY_LIMIT) + 1);
+    let mut buffer = [0u8; 8192];
+    loop {
+        let n = rustix::io::read(source, &mut buffer).call(Call::Read)?;
+        if n == 0 {
+            break;
+        }
+        content.extend_from_slice(buffer.get(..n).unwrap_or(&[]));
+        // It may have grown since it was measured.
+        if content.len() > COPY_LIMIT {
+            return Err(Fault::new(Call::Read, Errno::EFBIG));
+        }
+    }
+    // Set-id bits mean nothing on a copy, and must not on a nosuid mount either.
+    let mode = mode.unwrap_or(stat.st_mode & 0o777);
+    let owner = owner.unwrap_or(Ids { uid: stat.st_uid, gid: stat.st_gid });
+    write_file(state, path, &content, mode, owner)?;
+    state.slots[slot] = None;
+    Ok(())
+}
+
+/// Makes a directory on the host for a `write` entry with `create`. Says whether it was made now.
+pub fn create_on_host(path: &AbsPath, mode: u32, owner: Ids) -> Result<bool, Fault> {
+    let parent = path.parent().unwrap_or_else(AbsPath::root);
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let resolve = ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
+    let parent =
+        rustix::fs::openat2(CWD, parent.as_str(), flags, Mode::empty(), resolve).call(Call::Openat2)?;
+    // Made closed, opened to its owner after: never writable to anybody else in between.
+    match rustix::fs::mkdirat(&parent, path.name(), Mode::empty()) {
+        Err(rustix::io::Errno::EXIST) => return Ok(false),
+        other => other.call(Call::Mkdir)?,
+    }
+    own(parent.as_fd(), path.name(), owner)?;
+    rustix::fs::chmodat(&parent, path.name(), Mode::from_raw_mode(mode), AtFlags::empty())
+        .call(Call::Chmod)?;
+    Ok(true)
+}

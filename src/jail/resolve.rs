@@ -1,0 +1,487 @@
+//! Spec and facts become a [`Jail`]: every name a number, every default a value.
+//!
+//! `tree` does `[files]`; this file does the rest. Must not know: how anything is enforced.
+#![forbid(unsafe_code)]
+
+use super::facts::{Facts, User};
+use super::path::AbsPath;
+use super::{GivenUp, Identity, Jail, Namespaces, Privileges, Process, Resource, Root, signals, tree};
+use crate::problem::{At, Kind, Problem, Problems, did_you_mean};
+use crate::spec::{NetworkMode, Rlimit, Spec};
+use std::collections::BTreeSet;
+
+/// A promise that `--without` can give up, because a kernel or a caller may not allow it.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum Feature {
+    /// The second wall over the file tree.
+    Landlock,
+    /// The system-call filter.
+    Seccomp,
+    /// A session of its own.
+    Session,
+    /// No supplementary groups of the caller.
+    Groups,
+    /// A session keyring of its own.
+    Keyring,
+    /// No memory that is writable and executable.
+    MemoryDenyWriteExecute,
+}
+
+impl Feature {
+    /// All of them, as listed in help.
+    pub const ALL: &[Feature] = &[
+        Feature::Landlock,
+        Feature::Seccomp,
+        Feature::Session,
+        Feature::Groups,
+        Feature::Keyring,
+        Feature::MemoryDenyWriteExecute,
+    ];
+
+    /// As given to `--without`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Feature::Landlock => "landlock",
+            Feature::Seccomp => "seccomp",
+            Feature::Session => "session",
+            Feature::Groups => "groups",
+            Feature::Keyring => "keyring",
+            Feature::MemoryDenyWriteExecute => "memory-deny-write-execute",
+        }
+    }
+
+    /// One line for help.
+    pub fn doc(self) -> &'static str {
+        match self {
+            Feature::Landlock => "the second wall over the file tree (Linux 5.13, may be off at boot)",
+            Feature::Seccomp => "the system-call filter",
+            Feature::Session => {
+                "a session of its own (in place it needs a caller that is not a job of a shell)"
+            }
+            Feature::Groups => "dropping the caller's supplementary groups (only root can)",
+            Feature::Keyring => "a session keyring of its own (CONFIG_KEYS)",
+            Feature::MemoryDenyWriteExecute => "refusing memory that is writable and executable",
+        }
+    }
+}
+
+/// The oldest kernel that has every call of the set-up (`mount_setattr` 5.12, and the 5.14 fixes).
+pub const OLDEST_KERNEL: (u32, u32) = (5, 14);
+
+/// Resolves a spec, or says everything that is wrong with it on this host.
+///
+/// # Errors
+/// All semantic problems at once.
+pub fn resolve(name: &str, spec: &Spec, facts: &Facts, without: &[Feature]) -> Result<Jail, Problems> {
+    let (major, minor) = facts.kernel.version;
+    if (major, minor) < OLDEST_KERNEL {
+        let needed = format!("{}.{}", OLDEST_KERNEL.0, OLDEST_KERNEL.1);
+        return Err(Problem::set_up(format!(
+            "this kernel is Linux {major}.{minor}; jail needs {needed} or later"
+        ))
+        .help("run a newer kernel: without its mount calls a jail could not be sealed")
+        .into());
+    }
+    let mut context = Context { facts, without, given_up: Vec::new(), problems: Problems::default() };
+    let namespaces = context.namespaces(spec);
+    let identity = context.identity(spec, namespaces.user);
+    let privileges = context.privileges(spec, &namespaces);
+    let process = context.process(spec, identity);
+    let (root, places) = match &process {
+        Some(process) => tree::build(spec, facts, &process.identity, &namespaces, &mut context.problems),
+        None => (Root::Skeleton, Vec::new()),
+    };
+    let given_up = context.given_up;
+    match (process, privileges, context.problems.0.is_empty()) {
+        (Some(process), Some(privileges), true) => {
+            Ok(Jail { name: name.to_owned(), process, root, places, namespaces, privileges, given_up })
+        }
+        _ => Err(context.problems),
+    }
+}
+
+struct Context<'a> {
+    facts: &'a Facts,
+    without: &'a [Feature],
+    given_up: Vec<GivenUp>,
+    problems: Problems,
+}
+
+impl Context<'_> {
+    fn lacks(&mut self, feature: Feature) -> bool {
+        let lacks = self.without.contains(&feature);
+        if lacks {
+            let by = format!("--without {}", feature.name());
+            self.given_up.push(GivenUp { what: feature.name().to_owned(), by, at: None });
+        }
+        lacks
+    }
+
+    /// Whether a feature is to be used: it is there, or it was given up, or it is a problem.
+    fn wants(&mut self, feature: Feature, there: bool, why: &str) -> bool {
+        if self.lacks(feature) {
+            return false;
+        }
+        if !there {
+            self.problems.push(
+                Problem::set_up(format!("this jail would lack {}: {why}", feature.doc()))
+                    .help(format!("give it up knowingly with `--without {}`", feature.name())),
+            );
+        }
+        there
+    }
+
+    fn namespaces(&mut self, spec: &Spec) -> Namespaces {
+        let network = spec.network.mode.as_ref().map_or(NetworkMode::Host, |m| m.value);
+        let mut namespaces = Namespaces {
+            user: self.facts.caller.uid != 0,
+            pid: true,
+            ipc: true,
+            uts: true,
+            cgroup: true,
+            net: network == NetworkMode::None,
+        };
+        for shared in &spec.privileges.share_namespaces {
+            let flag = match shared.value.as_str() {
+                "pid" => &mut namespaces.pid,
+                "ipc" => &mut namespaces.ipc,
+                "uts" => &mut namespaces.uts,
+                "cgroup" => &mut namespaces.cgroup,
+                other => {
+                    let known = ["pid", "ipc", "uts", "cgroup"];
+                    let mut problem =
+                        Problem::usage(format!("there is no namespace `{other}` to share")).at(shared.at);
+                    problem = match (other, did_you_mean(other, known)) {
+                        ("net" | "network", _) => {
+                            problem.help("the network is shared by [network] mode = \"host\"")
+                        }
+                        ("mount" | "mnt" | "user", _) => problem.help("this one is never shared"),
+                        (_, Some(near)) => problem.help(format!("did you mean `{near}`?")),
+                        (_, None) => problem.help("one of: pid, ipc, uts, cgroup"),
+                    };
+                    self.problems.push(problem);
+                    continue;
+                }
+            };
+            *flag = false;
+            let what = format!("{} namespace", shared.value);
+            self.given_up.push(GivenUp { what, by: "share-namespaces".into(), at: Some(shared.at) });
+        }
+        if !namespaces.pid {
+            self.wants(
+                Feature::Session,
+                self.facts.caller.can_start_session,
+                "with a shared pid namespace the program is executed in place, and this process is a job of a shell",
+            );
+        }
+        namespaces
+    }
+
+    fn identity(&mut self, spec: &Spec, rootless: bool) -> Option<Identity> {
+        let at = spec.process.user.as_ref().map(|u| u.at);
+        let wanted = spec.process.user.as_ref().map_or("auto", |u| u.value.as_str());
+        let user = if wanted == "auto" {
+            let (uid, gid) = self.facts.auto?;
+            User { name: "jail".into(), uid, gid, group: "jail".into(), ..User::default() }
+        } else {
+            match self.facts.users.get(wanted) {
+                Some(Some(user)) => user.clone(),
+                _ => {
+                    let problem = Problem::set_up(format!("there is no user {wanted:?} on this host"));
+                    let help = "install the package that makes it, name another, or write user = \"auto\"";
+                    self.problems.push(problem.at(at).help(help));
+                    return None;
+                }
+            }
+        };
+        let mut gid = (user.gid, user.group.clone());
+        if let Some(group) = &spec.process.group {
+            gid = self.group(group)?;
+        }
+        let mut groups: Vec<u32> =
+            spec.process.groups.iter().filter_map(|g| self.group(g)).map(|g| g.0).collect();
+        groups.sort_unstable();
+        groups.dedup();
+        let mapped = if rootless { self.map(spec, wanted, &user, gid.0)? } else { None };
+        Some(Identity { user: user.name, group: gid.1, uid: user.uid, gid: gid.0, groups, mapped, at })
+    }
+
+    fn group(&mut self, wanted: &At<String>) -> Option<(u32, String)> {
+        match self.facts.groups.get(&wanted.value) {
+            Some(Some(group)) => Some((group.gid, group.name.clone())),
+            _ => {
+                let problem = Problem::set_up(format!("there is no group {:?} on this host", wanted.value));
+                self.problems.push(problem.at(wanted.at).help("name an existing group, or remove it"));
+                None
+            }
+        }
+    }
+
+    /// Without root only one id exists inside: it may be called anything that is nobody else's.
+    #[allow(clippy::type_complexity, reason = "outer None: a problem; inner: the ids outside")]
+    fn map(&mut self, spec: &Spec, wanted: &str, user: &User, gid: u32) -> Option<Option<(u32, u32)>> {
+        let caller = &self.facts.caller;
+        if wanted != "auto" && (user.uid != caller.uid || gid != caller.gid) {
+            let at = spec.process.user.as_ref().map(|u| u.at);
+            self.problems.push(
+                Problem::set_up(format!("only root can run a program as {wanted}"))
+                    .at(at)
+                    .help("run jail as root, or write user = \"auto\""),
+            );
+            return None;
+        }
+        if let Some(group) = spec.process.groups.first() {
+            let problem = Problem::set_up("only root can give a program supplementary groups");
+            self.problems.push(problem.at(group.at).help("run jail as root, or remove `groups`"));
+            return None;
+        }
+        if !caller.groups.is_empty() || self.without.contains(&Feature::Groups) {
+            self.wants(
+                Feature::Groups,
+                false,
+                "only root can drop supplementary groups, and the caller has some",
+            );
+        }
+        Some(Some((caller.uid, caller.gid)))
+    }
+
+    fn process(&mut self, spec: &Spec, identity: Option<Identity>) -> Option<Process> {
+        let process = &spec.process;
+        let command = process.command.clone().filter(|c| c.value.first().is_some_and(|p| !p.is_empty()));
+        if command.is_none() {
+            let at = process.command.as_ref().map(|c| c.at);
+            self.problems.push(
+                Problem::usage("there is no command to run")
+                    .at(at)
+                    .help("write [process] command = [\"/usr/bin/program\", \"argument\"], or add `-- PROGRAM ARGUMENT...`"),
+            );
+        }
+        if let Some(At { value, at }) = &command
+            && let Some(program) = value.first().filter(|p| p.contains('/'))
+        {
+            super::ask::checked(program, *at, &mut self.problems);
+        }
+        let signal = |problems: &mut Problems, key: Option<&At<String>>, default: i32| match key {
+            None => default,
+            Some(name) => super::signals::number(&name.value).unwrap_or_else(|| {
+                problems.push(super::signals::unknown(name));
+                default
+            }),
+        };
+        let cwd_at = process.cwd.as_ref().map(|c| c.at);
+        let cwd = match &process.cwd {
+            None => Some(AbsPath::root()),
+            Some(path) => super::ask::checked(&path.value, path.at, &mut self.problems),
+        };
+        let stop_signal = signal(&mut self.problems, process.stop_signal.as_ref(), signals::TERM);
+        let reload_signal = signal(&mut self.problems, process.reload_signal.as_ref(), signals::HUP);
+        let rlimits = self.rlimits(spec);
+        Some(Process {
+            command: command?,
+            identity: identity?,
+            umask: process.umask.as_ref().map_or(0o022, |u| u.value),
+            cwd: cwd?,
+            cwd_at,
+            env: self.environment(spec),
+            stop_signal,
+            reload_signal,
+            stop_timeout: process.stop_timeout.as_ref().map_or(DEFAULT_STOP_TIMEOUT, |t| t.value),
+            nice: process.nice.as_ref().map_or(0, |n| i32::try_from(n.value).unwrap_or(0)),
+            oom_score_adjust: process
+                .oom_score_adjust
+                .as_ref()
+                .map(|o| At::new(i32::try_from(o.value).unwrap_or(0), o.at)),
+            rlimits,
+            terminal: process.terminal.as_ref().is_some_and(|t| t.value) && self.facts.caller.terminal,
+        })
+    }
+
+    /// The spec's alone: nothing of the caller's but what `keep-env` names.
+    fn environment(&self, spec: &Spec) -> Vec<(String, String)> {
+        let mut env: Vec<(String, String)> = vec![("PATH".into(), DEFAULT_PATH.into())];
+        let kept = spec.process.keep_env.iter();
+        let kept = kept.filter_map(|k| Some((k.value.clone(), self.facts.env.get(&k.value)?.clone())));
+        let written = spec.process.env.iter().map(|(k, v)| (k.value.clone(), v.value.clone()));
+        for (key, value) in kept.chain(written) {
+            match env.iter_mut().find(|(k, _)| *k == key) {
+                Some(known) => known.1 = value,
+                None => env.push((key, value)),
+            }
+        }
+        env
+    }
+
+    fn rlimits(&mut self, spec: &Spec) -> Vec<(Resource, Rlimit, Option<crate::problem::Span>)> {
+        let mut limits = Vec::new();
+        // A core dump of a server is its memory with all keys, in a file.
+        if !spec.process.rlimits.iter().any(|(name, _)| name.value == "core") {
+            limits.push((
+                Resource { number: 4, name: "core" },
+                Rlimit { soft: Some(0), hard: Some(0) },
+                None,
+            ));
+        }
+        for (name, limit) in &spec.process.rlimits {
+            match RESOURCES.iter().position(|known| *known == name.value) {
+                Some(number) => {
+                    let resource =
+                        Resource { number: u32::try_from(number).unwrap_or(0), name: RESOURCES[number] };
+                    limits.push((resource, limit.value, Some(name.at)));
+                }
+                None => {
+                    let problem =
+                        Problem::usage(format!("there is no resource limit `{}`", name.value)).at(name.at);
+                    self.problems.push(match did_you_mean(&name.value, RESOURCES.iter().copied()) {
+                        Some(near) => problem.help(format!("did you mean `{near}`?")),
+                        None => problem.help(format!("one of: {}", RESOURCES.join(", "))),
+                    });
+                }
+            }
+        }
+        limits.sort_by_key(|l| l.0);
+        limits
+    }
+
+    fn privileges(&mut self, spec: &Spec, namespaces: &Namespaces) -> Option<Privileges> {
+        let capabilities = self.capabilities(spec, namespaces);
+        let kernel = self.facts.kernel.clone();
+        let landlock = kernel.landlock > 0;
+        let landlock = self
+            .wants(Feature::Landlock, landlock, "this kernel has no Landlock, or it is not in its lsm= list")
+            .then(|| kernel.landlock.min(6));
+        let seccomp = self.wants(Feature::Seccomp, kernel.seccomp, "this kernel was built without it");
+        let keyring = self.wants(Feature::Keyring, kernel.keyrings, "this kernel has no keyrings");
+        let mut deny = spec.privileges.memory_deny_write_execute.as_ref().is_none_or(|m| m.value);
+        if !deny {
+            let at = spec.privileges.memory_deny_write_execute.as_ref().map(|m| m.at);
+            let what = Feature::MemoryDenyWriteExecute.name();
+            self.given_up.push(GivenUp { what: what.into(), by: what.into(), at });
+        } else {
+            // Before Linux 6.3 the filter refuses such mappings instead.
+            let why = "this kernel is older than Linux 6.3 and there is no filter that could do it";
+            deny = self.wants(Feature::MemoryDenyWriteExecute, kernel.deny_write_execute || seccomp, why);
+        }
+        let session = namespaces.pid || !self.without.contains(&Feature::Session);
+        let policy = match crate::seccomp::resolve(&spec.privileges.system_calls) {
+            Ok(policy) => policy.deny_write_execute(deny && !kernel.deny_write_execute),
+            Err(problems) => {
+                self.problems.0.extend(problems.0);
+                return None;
+            }
+        };
+        Some(Privileges {
+            capabilities,
+            last_capability: kernel.last_capability,
+            system_calls: seccomp.then_some(policy),
+            landlock,
+            deny_write_execute: deny && kernel.deny_write_execute,
+            session,
+            keyring,
+        })
+    }
+
+    fn capabilities(&mut self, spec: &Spec, namespaces: &Namespaces) -> u64 {
+        let mut set = 0;
+        let mut named = BTreeSet::new();
+        for wanted in &spec.privileges.capabilities {
+            let name = wanted.value.to_ascii_uppercase();
+            let name = name.strip_prefix("CAP_").unwrap_or(&name);
+            let Some(number) = CAPABILITIES.iter().position(|known| *known == name) else {
+                let problem =
+                    Problem::usage(format!("there is no capability `{}`", wanted.value)).at(wanted.at);
+                self.problems.push(match did_you_mean(name, CAPABILITIES.iter().copied()) {
+                    Some(near) => problem.help(format!("did you mean `{near}`?")),
+                    None => problem.help("`jail help capabilities` lists them"),
+                });
+                continue;
+            };
+            named.insert(number);
+            set |= 1 << number;
+            let problem = if namespaces.user && !namespaces.net && name.starts_with("NET_") {
+                Problem::set_up(format!("only root can give a program CAP_{name} over the host's network"))
+                    .help("run jail as root, remove the capability, or write [network] mode = \"none\"")
+            } else if !namespaces.user && self.facts.caller.capabilities >> number & 1 == 0 {
+                Problem::new(
+                    Kind::SetUp,
+                    format!("jail itself does not have CAP_{name}, so it cannot give it"),
+                )
+                .help("start jail with that capability (CapabilityBoundingSet= of its unit?), or remove it")
+            } else {
+                continue;
+            };
+            self.problems.push(problem.at(wanted.at));
+        }
+        set
+    }
+}
+
+/// Milliseconds between stop signal and SIGKILL unless the spec says otherwise.
+pub const DEFAULT_STOP_TIMEOUT: u64 = 30_000;
+
+/// `PATH` unless the spec says otherwise.
+pub const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+/// Resource limits by the kernel's number (asm-generic/resource.h).
+pub const RESOURCES: &[&str] = &[
+    "cpu",
+    "fsize",
+    "data",
+    "stack",
+    "core",
+    "rss",
+    "nproc",
+    "nofile",
+    "memlock",
+    "as",
+    "locks",
+    "sigpending",
+    "msgqueue",
+    "nice",
+    "rtprio",
+    "rttime",
+];
+
+/// Capabilities by the kernel's number (linux/capability.h, Linux 6.18).
+pub const CAPABILITIES: &[&str] = &[
+    "CHOWN",
+    "DAC_OVERRIDE",
+    "DAC_READ_SEARCH",
+    "FOWNER",
+    "FSETID",
+    "KILL",
+    "SETGID",
+    "SETUID",
+    "SETPCAP",
+    "LINUX_IMMUTABLE",
+    "NET_BIND_SERVICE",
+    "NET_BROADCAST",
+    "NET_ADMIN",
+    "NET_RAW",
+    "IPC_LOCK",
+    "IPC_OWNER",
+    "SYS_MODULE",
+    "SYS_RAWIO",
+    "SYS_CHROOT",
+    "SYS_PTRACE",
+    "SYS_PACCT",
+    "SYS_ADMIN",
+    "SYS_BOOT",
+    "SYS_NICE",
+    "SYS_RESOURCE",
+    "SYS_TIME",
+    "SYS_TTY_CONFIG",
+    "MKNOD",
+    "LEASE",
+    "AUDIT_WRITE",
+    "AUDIT_CONTROL",
+    "SETFCAP",
+    "MAC_OVERRIDE",
+    "MAC_ADMIN",
+    "SYSLOG",
+    "WAKE_ALARM",
+    "BLOCK_SUSPEND",
+    "AUDIT_READ",
+    "PERFMON",
+    "BPF",
+    "CHECKPOINT_RESTORE",
+];

@@ -1,0 +1,542 @@
+//! `[files]`: what is placed where. Host links are mirrored, what is covered is dropped, and two
+//! different things at one place are a problem.
+//!
+//! Must not know: how anything is mounted. The order of lines in a spec never matters: places are
+//! sorted by path, parents first.
+#![forbid(unsafe_code)]
+
+use super::ask::{BASIC_DEVICES, checked, device_path};
+use super::facts::{End, Facts, FileKind, Hop, PathFact};
+use super::path::AbsPath;
+use super::{BindKind, Identity, Ids, Namespaces, Place, Root, What, identity, tmpfs_defaults};
+use crate::problem::{At, Problem, Problems, Span};
+use crate::spec::{self, Owner, PathEntry, Proc, Spec};
+use std::collections::BTreeMap;
+
+/// Regular files up to this size are copied; larger ones must be bound, and say so.
+pub const COPY_LIMIT: u64 = 1 << 20;
+
+/// Places of a spec, parents before children.
+pub fn build(
+    spec: &Spec,
+    facts: &Facts,
+    identity: &Identity,
+    namespaces: &Namespaces,
+    problems: &mut Problems,
+) -> (Root, Vec<Place>) {
+    let mut tree = Tree { facts, identity, places: BTreeMap::new(), foreign: None, problems };
+    let root = tree.root(spec);
+    for entry in &spec.files.link {
+        let target = entry.value.to.clone();
+        tree.place_written(&entry.value.path, entry.at, What::Link { target });
+    }
+    for entry in &spec.files.read {
+        tree.show(entry, false);
+    }
+    for entry in &spec.files.write {
+        tree.show(entry, true);
+    }
+    tree.tmpfs_and_text(spec);
+    tree.common_links();
+    tree.devices(spec);
+    tree.proc(spec, namespaces);
+    if tree.foreign.is_none() {
+        tree.identity_files();
+    }
+    tree.drop_covered();
+    tree.check_nesting();
+    tree.add_parents();
+    let mut places: Vec<Place> = tree.places.into_values().collect();
+    places.sort_by(|a, b| (a.path.depth(), &a.path).cmp(&(b.path.depth(), &b.path)));
+    (root, places)
+}
+
+struct Tree<'a> {
+    facts: &'a Facts,
+    identity: &'a Identity,
+    places: BTreeMap<AbsPath, Place>,
+    /// The host directory that is `/`, if it is not our own skeleton.
+    foreign: Option<(AbsPath, Span)>,
+    problems: &'a mut Problems,
+}
+
+/// What stands above a place.
+enum Above<'a> {
+    /// Our own directories: anything can be made here.
+    Ours,
+    /// A bound host directory (or a foreign root): nothing is made in it.
+    Bound(&'a Place),
+    Foreign,
+}
+
+impl Tree<'_> {
+    fn root(&mut self, spec: &Spec) -> Root {
+        let Some(At { value: spec::Root::Directory { path, write }, at }) = &spec.files.root else {
+            return Root::Skeleton;
+        };
+        let Some(path) = checked(path, *at, self.problems) else { return Root::Skeleton };
+        let Some(end) = self.end(&path, *at, false, false) else { return Root::Skeleton };
+        if end.kind != FileKind::Directory {
+            self.problems.push(Problem::set_up(format!("the root {path} is not a directory")).at(*at));
+            return Root::Skeleton;
+        }
+        self.foreign = Some((end.path.clone(), *at));
+        Root::Directory { source: end.path, write: *write, at: *at }
+    }
+
+    /// What is at the end of a host path; `None` if that was a problem, or it is optional and missing.
+    fn end(&mut self, path: &AbsPath, at: Span, follow: bool, optional: bool) -> Option<End> {
+        let fact = self.facts.paths.get(path)?;
+        match &fact.end {
+            Ok(end) => self.trusted(&fact.hops, at, follow).then(|| end.clone()),
+            Err(stop) if optional && stop.errno == libc_errno::ENOENT => None,
+            Err(stop) => {
+                let why = libc_errno::text(stop.errno);
+                let mut problem = Problem::set_up(format!("cannot show {path} in the jail: {why}")).at(at);
+                if stop.path != *path {
+                    problem = problem.help(format!("it is {} that is the obstacle", stop.path));
+                }
+                self.problems.push(match stop.errno {
+                    libc_errno::ENOENT => {
+                        problem.help(format!("create it, or write {{ path = \"{path}\", optional = true }}"))
+                    }
+                    libc_errno::ELOOP => {
+                        problem.help("its symbolic links lead in a circle: repair them on the host")
+                    }
+                    libc_errno::EACCES => problem.help("run jail as a user who may search that directory"),
+                    _ => problem.help("name a path that exists on this host"),
+                });
+                None
+            }
+        }
+    }
+
+    /// A service that may write to a directory could put a link there and have any file shown at
+    /// the next start.
+    fn trusted(&mut self, hops: &[Hop], at: Span, follow: bool) -> bool {
+        let bad = hops.iter().find_map(|hop| Some((hop, hop.untrusted.as_ref()?)));
+        let Some((hop, directory)) = bad.filter(|_| !follow) else { return true };
+        let problem = Problem::set_up(format!(
+            "the link {} -> {} is not trusted: others than root can write to {directory}",
+            hop.link, hop.target
+        ));
+        let help = "name the target itself, or write follow = true if everybody who can write there may choose what is shown";
+        self.problems.push(problem.at(at).help(help));
+        false
+    }
+
+    fn fact(&self, path: &AbsPath) -> Option<&PathFact> {
+        self.facts.paths.get(path)
+    }
+
+    fn show(&mut self, entry: &At<PathEntry>, write: bool) {
+        let e = &entry.value;
+        let Some(path) = checked(&e.path, entry.at, self.problems) else { return };
+        if write && e.create.is_some() && self.create(&path, entry) {
+            return;
+        }
+        let Some(end) = self.end(&path, entry.at, e.follow, e.optional) else { return };
+        let inside = match &e.at {
+            Some(at) => match checked(at, entry.at, self.problems) {
+                Some(at) => at,
+                None => return,
+            },
+            None => {
+                self.mirror(&path, entry.at);
+                end.path.clone()
+            }
+        };
+        if let Some(what) = self.shown(&end, entry, write) {
+            self.place(inside, Some(entry.at), what);
+        }
+    }
+
+    /// A missing directory that is to be made. False if it is there already.
+    fn create(&mut self, path: &AbsPath, entry: &At<PathEntry>) -> bool {
+        let missing =
+            self.fact(path).is_some_and(|f| f.end.as_ref().is_err_and(|s| s.errno == libc_errno::ENOENT));
+        if !missing {
+            return false;
+        }
+        let parent = path.parent().unwrap_or_else(AbsPath::root);
+        let Some(end) = self.end(&parent, entry.at, entry.value.follow, false) else { return true };
+        let source = end.path.join(path.name());
+        let owner = self.ids(entry.value.owner.unwrap_or(Owner::Process));
+        let what = What::Bind {
+            source: source.clone(),
+            kind: BindKind::Directory,
+            write: true,
+            exec: entry.value.exec.unwrap_or(false),
+            create: Some((entry.value.create.unwrap_or(0o755), owner)),
+        };
+        let inside = match &entry.value.at {
+            Some(at) => checked(at, entry.at, self.problems),
+            None => {
+                self.mirror(&parent, entry.at);
+                Some(source)
+            }
+        };
+        if let Some(inside) = inside {
+            self.place(inside, Some(entry.at), what);
+        }
+        true
+    }
+
+    /// Links met on the way appear inside as they are on the host.
+    fn mirror(&mut self, path: &AbsPath, at: Span) {
+        let hops = self.fact(path).map(|f| f.hops.clone()).unwrap_or_default();
+        for hop in hops {
+            self.place(hop.link, Some(at), What::Link { target: hop.target });
+        }
+    }
+
+    fn shown(&mut self, end: &End, entry: &At<PathEntry>, write: bool) -> Option<What> {
+        let e = &entry.value;
+        let bind = |kind, exec| What::Bind { source: end.path.clone(), kind, write, exec, create: None };
+        let exec = e.exec.unwrap_or(!write);
+        let refused = match end.kind {
+            FileKind::Directory => return Some(bind(BindKind::Directory, exec)),
+            FileKind::File if e.bind => return Some(bind(BindKind::File, exec)),
+            FileKind::Socket if e.bind => return Some(bind(BindKind::Special, exec)),
+            FileKind::File if write => Problem::set_up(format!("{} is a single file: bound writable it breaks when it is replaced", e.path))
+                .help("show its directory instead (logs and sockets are renamed and made anew)")
+                .help("or write bind = true: a rename on either side then goes unseen by the other"),
+            FileKind::File if end.size > COPY_LIMIT => Problem::set_up(format!(
+                "{} is {} MiB large: only files up to 1 MiB are copied into the jail's memory",
+                e.path,
+                end.size.div_ceil(1 << 20)
+            ))
+            .help("show its directory instead")
+            .help("or write bind = true: the file is then mounted itself, and when the host replaces it by rename the jail keeps the old one"),
+            FileKind::File => {
+                let owner = match e.owner {
+                    Some(owner) => Some(self.ids(owner)),
+                    None => self.identity.mapped.map(|_| self.ids(Owner::Process)),
+                };
+                return Some(What::Copy { source: end.path.clone(), mode: e.mode, owner });
+            }
+            FileKind::Socket => Problem::set_up(format!("{} is a socket: when its server restarts, a bind of it is dead", e.path))
+                .help("show its directory instead, or write bind = true"),
+            FileKind::Fifo => Problem::set_up(format!("{} is a fifo and cannot be shown", e.path))
+                .help("show its directory instead"),
+            FileKind::Device | FileKind::BlockDevice => {
+                Problem::set_up(format!("{} is a device and cannot be shown as a file", e.path))
+                    .help("character devices below /dev go into [files] dev")
+            }
+        };
+        self.problems.push(refused.at(entry.at));
+        None
+    }
+
+    fn ids(&self, owner: Owner) -> Ids {
+        let process = Ids { uid: self.identity.uid, gid: self.identity.gid };
+        // Rootless, root does not exist inside: everything belongs to the one id there is.
+        if owner == Owner::Process || self.identity.mapped.is_some() {
+            process
+        } else {
+            Ids { uid: 0, gid: 0 }
+        }
+    }
+
+    fn tmpfs_and_text(&mut self, spec: &Spec) {
+        for entry in &spec.files.tmpfs {
+            let (size, inodes, mode) = tmpfs_defaults(&entry.value);
+            let owner = self.ids(entry.value.owner.unwrap_or(Owner::Process));
+            let directories = entry.value.directories.clone();
+            if let Some(bad) =
+                directories.iter().find(|d| d.is_empty() || d.contains('/') || *d == "." || *d == "..")
+            {
+                let problem =
+                    Problem::usage(format!("{bad:?} in `directories` is not a plain name")).at(entry.at);
+                self.problems.push(problem.help("name directories directly below the tmpfs, without `/`"));
+                continue;
+            }
+            let what = What::Tmpfs { size, inodes, mode, owner, exec: entry.value.exec, directories };
+            self.place_written(&entry.value.path, entry.at, what);
+        }
+        for entry in &spec.files.text {
+            let owner = self.ids(entry.value.owner.unwrap_or(Owner::Root));
+            let mode = entry.value.mode.unwrap_or(0o644);
+            let what = What::Text { content: entry.value.content.clone(), mode, owner };
+            self.place_written(&entry.value.path, entry.at, what);
+        }
+    }
+
+    fn common_links(&mut self) {
+        for (link, target) in &self.facts.links {
+            let Some(end) = link.resolve_link(target) else { continue };
+            let shown = self.places.values().any(|p| p.path.is_within(&end) || end.is_within(&p.path));
+            if shown && self.foreign.is_none() && !self.places.contains_key(link) {
+                self.place(link.clone(), None, What::Link { target: target.clone() });
+            }
+        }
+    }
+
+    fn devices(&mut self, spec: &Spec) {
+        let has = |word: &str| spec.files.dev.iter().any(|d| d.value == word);
+        if !has("none") {
+            self.basic_devices(spec);
+        }
+        if has("pts") {
+            self.place_ours("/dev/pts", What::Devpts);
+            self.place_ours("/dev/ptmx", What::Link { target: "pts/ptmx".into() });
+        }
+        for entry in &spec.files.dev {
+            let Some(path) = device_path(&entry.value).and_then(|p| checked(&p, entry.at, self.problems))
+            else {
+                continue;
+            };
+            if entry.value == "none" || BASIC_DEVICES.contains(&entry.value.as_str()) {
+                continue;
+            }
+            let Some(end) = self.end(&path, entry.at, false, false) else { continue };
+            if end.kind != FileKind::Device || !end.path.is_within(&dev()) {
+                let problem =
+                    Problem::set_up(format!("{path} is not a character device below /dev")).at(entry.at);
+                self.problems.push(problem.help("other things are shown by read or write"));
+                continue;
+            }
+            self.mirror(&path, entry.at);
+            self.place(end.path.clone(), Some(entry.at), What::Device { source: end.path });
+        }
+    }
+
+    fn basic_devices(&mut self, spec: &Spec) {
+        if self.foreign.is_some() {
+            self.needs_directory("dev");
+            let what = What::Tmpfs {
+                size: 1 << 20,
+                inodes: 64,
+                mode: 0o755,
+                owner: self.ids(Owner::Root),
+                exec: false,
+                directories: Vec::new(),
+            };
+            self.place_ours("/dev", what);
+        }
+        for name in BASIC_DEVICES {
+            let source = dev().join(name);
+            self.place(source.clone(), None, What::Device { source });
+        }
+        let shm = What::Tmpfs {
+            size: 64 << 20,
+            inodes: 4096,
+            mode: 0o1777,
+            owner: self.ids(Owner::Root),
+            exec: false,
+            directories: Vec::new(),
+        };
+        self.place_ours("/dev/shm", shm);
+        if spec.files.proc.as_ref().is_none_or(|p| p.value != Proc::None) {
+            for (link, target) in
+                [("fd", "/proc/self/fd"), ("stdin", "fd/0"), ("stdout", "fd/1"), ("stderr", "fd/2")]
+            {
+                self.place(dev().join(link), None, What::Link { target: target.into() });
+            }
+        }
+    }
+
+    fn proc(&mut self, spec: &Spec, namespaces: &Namespaces) {
+        let wanted = spec.files.proc.as_ref().map_or(Proc::Pid, |p| p.value);
+        if wanted != Proc::None {
+            self.needs_directory("proc");
+            let what = What::Proc { subset: wanted == Proc::Pid, hide: !namespaces.pid };
+            self.place_ours("/proc", what);
+        }
+    }
+
+    /// A foreign root must have the directory that is mounted on: nothing is made in it.
+    fn needs_directory(&mut self, name: &str) {
+        if let Some((root, at)) = self.foreign.clone() {
+            let path = root.join(name);
+            let there =
+                self.fact(&path).is_some_and(|f| f.end.as_ref().is_ok_and(|e| e.kind == FileKind::Directory));
+            if !there {
+                let problem =
+                    Problem::set_up(format!("the root {root} has no directory /{name} to mount on")).at(at);
+                let instead = if name == "dev" { "dev = [\"none\"]" } else { "proc = \"none\"" };
+                self.problems.push(problem.help(format!("create {path}, or write [files] {instead}")));
+            }
+        }
+    }
+
+    /// Only the users that the process needs, looked up before entering: inside, there is no NSS.
+    fn identity_files(&mut self) {
+        let owner = self.ids(Owner::Root);
+        for (path, content) in identity::files(self.identity, self.facts) {
+            self.place_ours(path, What::Text { content, mode: 0o644, owner });
+        }
+    }
+
+    /// Something every jail has: what the spec says of the same place wins.
+    fn place_ours(&mut self, path: &str, what: What) {
+        if let Ok(path) = AbsPath::new(path) {
+            self.place(path, None, what);
+        }
+    }
+
+    fn place_written(&mut self, path: &str, at: Span, what: What) {
+        if let Some(path) = checked(path, at, self.problems) {
+            self.place(path, Some(at), what);
+        }
+    }
+
+    fn place(&mut self, path: AbsPath, at: Option<Span>, what: What) {
+        let Some(path) = self.through_links(&path, at) else { return };
+        let Some(known) = self.places.get(&path) else {
+            self.places.insert(path.clone(), Place { path, what, at });
+            return;
+        };
+        if known.what == what || at.is_none() {
+            return;
+        }
+        if known.at.is_none() {
+            self.places.insert(path.clone(), Place { path, what, at });
+            return;
+        }
+        let problem = Problem::usage(format!("two different things are asked for at {path}")).at(at);
+        self.problems.push(problem.also("the other", known.at).help("keep one of the two"));
+    }
+
+    /// Where a place really is when components above it are links of the jail.
+    fn through_links(&mut self, path: &AbsPath, at: Option<Span>) -> Option<AbsPath> {
+        let mut path = path.clone();
+        // As many links as the kernel follows.
+        for _ in 0..40 {
+            let mut above = path.parent();
+            let mut next = None;
+            while let Some(up) = above {
+                if let Some(Place { what: What::Link { target }, .. }) = self.places.get(&up) {
+                    next = up.resolve_link(target).and_then(|end| path.rebase(&up, &end));
+                }
+                above = up.parent();
+            }
+            match next {
+                Some(next) => path = next,
+                None => return Some(path),
+            }
+        }
+        let problem = Problem::usage(format!("the links above {path} lead in a circle")).at(at);
+        self.problems.push(problem.help("remove one of the [files] link entries"));
+        None
+    }
+
+    fn above(&self, path: &AbsPath) -> Above<'_> {
+        let mut next = path.parent();
+        while let Some(up) = next {
+            match self.places.get(&up) {
+                Some(place) if matches!(place.what, What::Bind { .. } | What::Devpts | What::Proc { .. }) => {
+                    return Above::Bound(place);
+                }
+                Some(place) if matches!(place.what, What::Tmpfs { .. }) => return Above::Ours,
+                _ => next = up.parent(),
+            }
+        }
+        if self.foreign.is_some() { Above::Foreign } else { Above::Ours }
+    }
+
+    /// What a shown directory shows anyway needs no place of its own.
+    fn drop_covered(&mut self) {
+        let covered: Vec<AbsPath> = self
+            .places
+            .values()
+            .filter(|place| match self.above(&place.path) {
+                Above::Bound(Place {
+                    path: top,
+                    what: What::Bind { source: top_source, write: top_write, exec: top_exec, .. },
+                    ..
+                }) => {
+                    let same =
+                        |source: &AbsPath| source.rebase(top_source, top).as_ref() == Some(&place.path);
+                    match &place.what {
+                        What::Bind { source, write, exec, create: None, .. } => {
+                            same(source) && write == top_write && exec == top_exec
+                        }
+                        What::Copy { source, mode: None, owner } => {
+                            same(source) && (owner.is_none() || self.identity.mapped.is_some())
+                        }
+                        // Mirrored links are in the directory itself, and so are our own defaults.
+                        What::Link { .. } => self.same_on_host(place, top, top_source),
+                        _ => place.at.is_none(),
+                    }
+                }
+                _ => false,
+            })
+            .map(|p| p.path.clone())
+            .collect();
+        for path in covered {
+            self.places.remove(&path);
+        }
+    }
+
+    fn same_on_host(&self, place: &Place, top: &AbsPath, top_source: &AbsPath) -> bool {
+        let on_host = place.path.rebase(top, top_source);
+        place.at.is_none()
+            || self.facts.paths.values().flat_map(|f| &f.hops).any(|hop| Some(&hop.link) == on_host.as_ref())
+    }
+
+    /// Nothing is made in a host directory, and nothing of it is hidden: a mount on a host entry is
+    /// undone by the host's next rename.
+    fn check_nesting(&mut self) {
+        let mut found = Vec::new();
+        for place in self.places.values() {
+            let owner = match self.above(&place.path) {
+                Above::Ours => continue,
+                Above::Foreign => match place.what {
+                    What::Bind { .. } | What::Tmpfs { .. } | What::Proc { .. } => continue,
+                    _ => Problem::usage(format!("{} cannot be made: the root directory is the host's", place.path))
+                        .help("jail never writes into a root that it was given; put it there yourself, or use a tmpfs above it"),
+                },
+                Above::Bound(top) => match place.what {
+                    What::Bind { .. } => continue,
+                    _ => Problem::usage(format!("{} cannot be placed inside {}, which is the host's own directory", place.path, top.path))
+                        .also("shown here", top.at)
+                        .help(format!("show only what is needed of {} instead of all of it", top.path)),
+                },
+            };
+            found.push(owner.at(place.at));
+        }
+        self.problems.0.extend(found);
+    }
+
+    /// Directories of the skeleton on the way to each place.
+    fn add_parents(&mut self) {
+        let paths: Vec<AbsPath> = self.places.keys().cloned().collect();
+        for path in paths {
+            if !matches!(self.above(&path), Above::Ours) {
+                continue;
+            }
+            let mut next = path.parent();
+            while let Some(up) = next {
+                if up == AbsPath::root() || self.places.contains_key(&up) {
+                    break;
+                }
+                let place = Place { path: up.clone(), what: What::Directory { mode: 0o755 }, at: None };
+                self.places.insert(up.clone(), place);
+                next = up.parent();
+            }
+        }
+    }
+}
+
+fn dev() -> AbsPath {
+    AbsPath::root().join("dev")
+}
+
+/// The few errno values that a walk ends with (asm-generic/errno.h), and their usual words.
+mod libc_errno {
+    pub const ENOENT: i32 = 2;
+    pub const EACCES: i32 = 13;
+    pub const ELOOP: i32 = 40;
+
+    pub fn text(errno: i32) -> String {
+        match errno {
+            ENOENT => "No such file or directory".into(),
+            EACCES => "Permission denied".into(),
+            20 => "Not a directory".into(),
+            ELOOP => "Too many levels of symbolic links".into(),
+            84 => "a symbolic link on the way is not UTF-8".into(),
+            other => format!("error {other}"),
+        }
+    }
+}

@@ -1,0 +1,31 @@
+//! Parse, dispatch, print one failure, exit code. Everything else is in the library.
+
+use jail::cli::{self, Stop};
+use jail::cmd::{self, Ended, output};
+use jail::problem::{Problems, Sources};
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    // Only filled by what reads specs; spans in problems point into it.
+    let mut sources = Sources::default();
+    match run(&mut sources) {
+        Ok(Ended::Code(code)) => ExitCode::from(code),
+        Ok(Ended::Signal(number)) => jail::sys::signal::die_by(number),
+        Err(problems) => {
+            output::report(&problems, &sources);
+            ExitCode::from(problems.code())
+        }
+    }
+}
+
+fn run(sources: &mut Sources) -> Result<Ended, Problems> {
+    output::check_descriptors()?;
+    let words = cli::words(std::env::args_os())?;
+    let cli = match cli::parse(&words) {
+        Ok(cli) => cli,
+        Err(Stop::Print(text)) => return Ok(output::print(&text).map(|()| Ended::SUCCESS)?),
+        Err(Stop::Wrong(problem)) => return Err(problem.into()),
+    };
+    output::start_log(cli.verbose);
+    cmd::dispatch(&cli, &words, sources)
+}

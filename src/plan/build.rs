@@ -1,0 +1,319 @@
+//! Makes the plan: each part of the jail becomes its steps, in the order of the phases.
+//!
+//! Must not know: how a step is done. A new kind of place is one arm in [`place_steps`].
+#![forbid(unsafe_code)]
+
+use super::{
+    Access, Attributes, ExpectedMount, ExpectedProcess, Phase, Plan, Planned, Step, Supervision, TmpfsLimits,
+    TreeKind, Unshared, UserMap,
+};
+use crate::jail::path::AbsPath;
+use crate::jail::{Jail, Place, Root, What};
+use crate::problem::Span;
+
+/// Most bytes of a file that is copied into the jail's memory.
+pub const COPY_LIMIT: usize = crate::jail::tree::COPY_LIMIT as usize;
+
+/// The skeleton's own tmpfs: directories, links, and copies of small files.
+const ROOT_LIMITS: TmpfsLimits = TmpfsLimits { size: 32 << 20, inodes: 8192, mode: 0o755 };
+
+const READ_ONLY: Attributes = Attributes { read_only: true, no_exec: true, no_dev: true };
+const WRITABLE: Attributes = Attributes { read_only: false, no_exec: true, no_dev: true };
+
+/// The plan of a jail. Pure: the same jail gives the same plan.
+pub fn build(jail: &Jail) -> Plan {
+    let mut steps = Steps::default();
+    steps.private(jail);
+    steps.limits(jail);
+    steps.namespaces(jail);
+    steps.root(jail);
+    steps.identity(jail);
+    steps.drop_privileges(jail);
+    steps.seal(jail);
+    // Stable: inside a phase the order of writing above holds.
+    steps.list.sort_by_key(|p| p.step.phase());
+    let live_files = jail.namespaces.pid && jail.places.iter().any(|p| matches!(p.what, What::Copy { .. }));
+    Plan {
+        name: jail.name.clone(),
+        steps: steps.list,
+        supervision: Supervision {
+            pid_namespace: jail.namespaces.pid,
+            stop_signal: jail.process.stop_signal,
+            reload_signal: jail.process.reload_signal,
+            stop_timeout: jail.process.stop_timeout,
+            terminal: jail.process.terminal,
+            live_files,
+        },
+        given_up: jail.given_up.clone(),
+    }
+}
+
+#[derive(Default)]
+struct Steps {
+    list: Vec<Planned>,
+    slots: usize,
+    expected: Vec<ExpectedMount>,
+    rules: Vec<(AbsPath, Access)>,
+}
+
+impl Steps {
+    fn add(&mut self, step: Step, at: Option<Span>) {
+        self.list.push(Planned { step, at });
+    }
+
+    fn slot(&mut self) -> usize {
+        self.slots += 1;
+        self.slots - 1
+    }
+
+    fn private(&mut self, jail: &Jail) {
+        let identity = &jail.process.identity;
+        let user =
+            identity.mapped.map(|(uid, gid)| UserMap { uid: (identity.uid, uid), gid: (identity.gid, gid) });
+        self.add(Step::Isolate { pid: jail.namespaces.pid, user }, None);
+        self.add(Step::MakePrivate, None);
+    }
+
+    fn limits(&mut self, jail: &Jail) {
+        if let Some(score) = &jail.process.oom_score_adjust {
+            self.add(Step::OomScoreAdjust(score.value), Some(score.at));
+        }
+        self.add(Step::Nice(jail.process.nice), None);
+    }
+
+    fn namespaces(&mut self, jail: &Jail) {
+        let n = jail.namespaces;
+        let unshared = Unshared { net: n.net, ipc: n.ipc, uts: n.uts, cgroup: n.cgroup };
+        if unshared != (Unshared { net: false, ipc: false, uts: false, cgroup: false }) {
+            self.add(Step::Unshare(unshared), None);
+        }
+        if n.net {
+            self.add(Step::LoopbackUp, None);
+        }
+        if jail.privileges.keyring {
+            self.add(Step::Keyring, None);
+        }
+    }
+
+    fn root(&mut self, jail: &Jail) {
+        let ours = match &jail.root {
+            Root::Skeleton => {
+                self.add(Step::NewRoot(ROOT_LIMITS), None);
+                self.expect(&AbsPath::root(), READ_ONLY, Some("tmpfs"));
+                self.rules.push((AbsPath::root(), Access::List));
+                true
+            }
+            Root::Directory { source, write, at } => {
+                let slot = self.slot();
+                let attributes = Attributes { read_only: !write, no_exec: false, no_dev: true };
+                let source = source.clone();
+                self.add(Step::OpenTree { slot, source, kind: TreeKind::Directory, attributes }, Some(*at));
+                self.add(Step::AttachRoot { slot }, Some(*at));
+                self.expect(&AbsPath::root(), attributes, None);
+                let access = if *write { Access::WriteExecute } else { Access::Execute };
+                self.rules.push((AbsPath::root(), access));
+                false
+            }
+        };
+        for place in &jail.places {
+            let make = ours_at(jail, &place.path);
+            place_steps(self, place, make);
+        }
+        if ours && jail.places.iter().any(|p| matches!(p.what, What::Copy { .. })) && jail.namespaces.pid {
+            self.add(Step::KeepLive, None);
+        }
+        self.add(Step::PivotRoot, None);
+        if ours {
+            self.add(Step::SealRoot, None);
+        }
+        let expected = std::mem::take(&mut self.expected);
+        self.add(Step::CheckMounts(expected), None);
+        if let Some(abi) = jail.privileges.landlock {
+            let rules = std::mem::take(&mut self.rules);
+            self.add(Step::LandlockRules { abi, rules }, None);
+        }
+    }
+
+    fn expect(&mut self, path: &AbsPath, attributes: Attributes, kind: Option<&'static str>) {
+        self.expected.push(ExpectedMount { path: path.clone(), attributes, kind });
+    }
+
+    /// A rule for a file that lies in the skeleton itself: one for its directory serves all.
+    fn allow_reading(&mut self, path: &AbsPath) {
+        let directory = path.parent().filter(|p| *p != AbsPath::root()).unwrap_or_else(|| path.clone());
+        if !self.rules.iter().any(|(known, _)| *known == directory) {
+            self.rules.push((directory, Access::Read));
+        }
+    }
+
+    fn identity(&mut self, jail: &Jail) {
+        if jail.namespaces.uts {
+            // HOST_NAME_MAX is 64; a jail's name is ASCII.
+            self.add(Step::Hostname(jail.name.chars().take(64).collect()), None);
+        }
+        self.add(Step::Umask(jail.process.umask), None);
+        self.add(Step::WorkingDirectory(jail.process.cwd.clone()), jail.process.cwd_at);
+    }
+
+    fn drop_privileges(&mut self, jail: &Jail) {
+        let identity = &jail.process.identity;
+        let privileges = &jail.privileges;
+        for (resource, limit, at) in &jail.process.rlimits {
+            let step = Step::Rlimit { resource: *resource, soft: limit.soft, hard: limit.hard };
+            self.add(step, *at);
+        }
+        self.add(Step::BoundingSet { keep: privileges.capabilities, last: privileges.last_capability }, None);
+        let groups = identity.mapped.is_none().then(|| identity.groups.clone());
+        self.add(Step::Groups(groups), identity.at);
+        self.add(Step::Gid(identity.gid), identity.at);
+        self.add(Step::Uid(identity.uid), identity.at);
+        self.add(Step::Capabilities(privileges.capabilities), None);
+        self.add(Step::NoNewPrivileges, None);
+        if jail.namespaces.pid {
+            self.add(Step::DieWithParent, None);
+        }
+    }
+
+    fn seal(&mut self, jail: &Jail) {
+        let privileges = &jail.privileges;
+        let identity = &jail.process.identity;
+        self.add(Step::ResetProcess, None);
+        if privileges.session {
+            self.add(Step::Session { terminal: jail.process.terminal }, None);
+        }
+        if privileges.deny_write_execute {
+            self.add(Step::DenyWriteExecute, None);
+        }
+        self.add(Step::CloseDescriptors, None);
+        if privileges.landlock.is_some() {
+            self.add(Step::LandlockRestrict, None);
+        }
+        if let Some(policy) = &privileges.system_calls {
+            self.add(Step::Seccomp(policy.clone()), None);
+        }
+        let expected = ExpectedProcess {
+            uid: identity.uid,
+            gid: identity.gid,
+            groups: identity.mapped.is_none().then(|| identity.groups.clone()),
+            capabilities: privileges.capabilities,
+            seccomp: privileges.system_calls.is_some(),
+        };
+        self.add(Step::CheckProcess(expected), None);
+        let command = &jail.process.command;
+        let program = command.value.first().map_or("", String::as_str);
+        let step = Step::Execute {
+            candidates: candidates(program, &jail.process.env),
+            arguments: command.value.clone(),
+            environment: jail.process.env.clone(),
+        };
+        self.add(step, Some(command.at));
+    }
+}
+
+/// Whether something can be made at a place: not in a bound host directory or a foreign root.
+fn ours_at(jail: &Jail, path: &AbsPath) -> bool {
+    let mut above = path.parent();
+    while let Some(up) = above {
+        match jail.places.iter().find(|p| p.path == up).map(|p| &p.what) {
+            Some(What::Bind { .. }) => return false,
+            Some(What::Tmpfs { .. }) => return true,
+            _ => above = up.parent(),
+        }
+    }
+    jail.root == Root::Skeleton
+}
+
+/// The one place where a kind of place becomes steps.
+fn place_steps(steps: &mut Steps, place: &Place, ours: bool) {
+    let (path, at) = (place.path.clone(), place.at);
+    match &place.what {
+        What::Directory { mode } => steps.add(Step::Directory { path, mode: *mode }, at),
+        What::Link { target } => steps.add(Step::Link { path, target: target.clone() }, at),
+        What::Text { content, mode, owner } => {
+            steps.allow_reading(&path);
+            steps.add(Step::Text { path, content: content.clone(), mode: *mode, owner: *owner }, at);
+        }
+        What::Copy { source, mode, owner } => {
+            let slot = steps.slot();
+            steps.add(Step::OpenFile { slot, source: source.clone() }, at);
+            steps.allow_reading(&path);
+            steps.add(Step::Copy { slot, path, mode: *mode, owner: *owner }, at);
+        }
+        What::Bind { source, kind, write, exec, create } => {
+            let attributes = Attributes { read_only: !write, no_exec: !exec, no_dev: true };
+            let access = match (write, exec) {
+                (false, false) => Access::Read,
+                (false, true) => Access::Execute,
+                (true, false) => Access::Write,
+                (true, true) => Access::WriteExecute,
+            };
+            if let Some((mode, owner)) = create {
+                steps.add(Step::CreateDirectory { path: source.clone(), mode: *mode, owner: *owner }, at);
+            }
+            bind(steps, path, source, TreeKind::from(*kind), attributes, access, ours, at);
+        }
+        What::Device { source } => {
+            let attributes = Attributes { read_only: false, no_exec: true, no_dev: false };
+            bind(steps, path, source, TreeKind::Device, attributes, Access::Device, ours, at);
+        }
+        What::Tmpfs { size, inodes, mode, owner, exec, directories } => {
+            let attributes = Attributes { no_exec: !exec, ..WRITABLE };
+            steps.expect(&path, attributes, Some("tmpfs"));
+            steps.rules.push((path.clone(), if *exec { Access::WriteExecute } else { Access::Write }));
+            let limits = TmpfsLimits { size: *size, inodes: *inodes, mode: *mode };
+            let directories = directories.clone();
+            steps.add(Step::Tmpfs { path, limits, owner: *owner, attributes, directories, make: ours }, at);
+        }
+        What::Devpts => {
+            steps.expect(&path, Attributes { no_dev: false, ..WRITABLE }, Some("devpts"));
+            steps.rules.push((path.clone(), Access::Device));
+            steps.add(Step::Devpts { path }, at);
+        }
+        What::Proc { subset, hide } => {
+            let attributes = Attributes { read_only: !subset, ..WRITABLE };
+            steps.expect(&path, attributes, Some("proc"));
+            steps.rules.push((path.clone(), if *subset { Access::Write } else { Access::Read }));
+            steps.add(Step::Proc { path, subset: *subset, hide: *hide, make: ours }, at);
+        }
+    }
+}
+
+#[allow(
+    clippy::too_many_arguments,
+    reason = "one call site per kind of bind; a struct would only rename them"
+)]
+fn bind(
+    steps: &mut Steps,
+    path: AbsPath,
+    source: &AbsPath,
+    kind: TreeKind,
+    attributes: Attributes,
+    access: Access,
+    ours: bool,
+    at: Option<Span>,
+) {
+    let slot = steps.slot();
+    steps.expect(&path, attributes, None);
+    // One rule for all device nodes: their directory is ours.
+    let place =
+        if kind == TreeKind::Device { path.parent().unwrap_or_else(AbsPath::root) } else { path.clone() };
+    if !steps.rules.iter().any(|(known, _)| *known == place) {
+        steps.rules.push((place, access));
+    }
+    steps.add(Step::OpenTree { slot, source: source.clone(), kind, attributes }, at);
+    steps.add(Step::Attach { slot, path, make: ours.then_some(kind) }, at);
+}
+
+/// Where a command may be: itself if it has a slash, else in each directory of the jail's PATH.
+fn candidates(program: &str, env: &[(String, String)]) -> Vec<AbsPath> {
+    if program.contains('/') {
+        return AbsPath::new(program).into_iter().collect();
+    }
+    let path = env.iter().find(|(key, _)| key == "PATH").map_or("", |(_, value)| value.as_str());
+    path.split(':').filter_map(|d| AbsPath::new(d).ok()).map(|d| d.join(program)).collect()
+}
+
+/// Steps of one phase, with their indices in the plan.
+pub fn in_phase(plan: &Plan, phase: Phase) -> impl Iterator<Item = (usize, &Planned)> {
+    plan.steps.iter().enumerate().filter(move |(_, p)| p.step.phase() == phase)
+}

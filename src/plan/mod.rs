@@ -1,0 +1,466 @@
+//! The plan: ordered steps as plain data. It can be compared, printed, stored; it holds no descriptor.
+//!
+//! `build` makes it of a [`crate::jail::Jail`], `print` shows it, `view` says what the program will
+//! see. Must not know: how a step is done (that is `apply`), or any call to the system.
+#![forbid(unsafe_code)]
+
+pub mod build;
+pub mod print;
+pub mod view;
+
+use crate::jail::path::AbsPath;
+use crate::jail::{BindKind, GivenUp, Ids, Resource};
+use crate::problem::Span;
+use crate::seccomp::Policy;
+
+/// Everything that `apply` and `serve` need to run one jail.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Plan {
+    /// The jail's name.
+    pub name: String,
+    /// In order of execution; the number in messages is the index plus one.
+    pub steps: Vec<Planned>,
+    /// How the outer process and pid 1 behave.
+    pub supervision: Supervision,
+    /// Promises that do not hold, on purpose.
+    pub given_up: Vec<GivenUp>,
+}
+
+/// A step and the spec line that asked for it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Planned {
+    /// What is done.
+    pub step: Step,
+    /// Who asked; `None`: every jail does it.
+    pub at: Option<Span>,
+}
+
+/// What stays around the program while it runs.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Supervision {
+    /// An outer process and a pid 1; if false the program is executed in place.
+    pub pid_namespace: bool,
+    /// What SIGTERM to the outer process becomes.
+    pub stop_signal: i32,
+    /// What SIGHUP to the outer process becomes.
+    pub reload_signal: i32,
+    /// Milliseconds from the stop signal to SIGKILL; 0: never.
+    pub stop_timeout: u64,
+    /// The program gets a pseudo-terminal of its own, relayed by the outer process.
+    pub terminal: bool,
+    /// Some files are copies: the outer process keeps a writable descriptor of their tmpfs.
+    pub live_files: bool,
+}
+
+/// Which part of the start a step belongs to. The order of the variants is the order of execution.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum Phase {
+    /// Leave the host's mount table.
+    Private,
+    /// Take hold of every source.
+    Open,
+    /// Bound what the program may use.
+    Limits,
+    /// The remaining namespaces.
+    Namespaces,
+    /// Build and enter the new root.
+    Root,
+    /// Name and surroundings.
+    Identity,
+    /// Give up privileges.
+    Drop,
+    /// Close the last doors and execute.
+    Seal,
+}
+
+/// Each phase with its reason. DESIGN's table, printed by `jail plan` and `jail help phases`.
+pub const PHASES: &[(Phase, &str, &str)] = &[
+    (
+        Phase::Private,
+        "private",
+        "a descriptor opened before the mount namespace is private cannot be cloned after it; private, not slave, or a later host mount would appear inside without our flags",
+    ),
+    (
+        Phase::Open,
+        "open",
+        "the host is still visible and nothing has changed yet: most failures happen here, harmlessly",
+    ),
+    (Phase::Limits, "limits", "before the host's /proc and /sys are gone"),
+    (Phase::Namespaces, "namespaces", "before /proc is made, which shows the namespaces it was made in"),
+    (Phase::Root, "root", "everything placed is already read-only; the root is sealed last"),
+    (Phase::Identity, "identity", "inside, and still able to"),
+    (Phase::Drop, "drop", "each step needs what a later one removes"),
+    (Phase::Seal, "seal", "the filter comes last, so that it need not allow what comes before it"),
+];
+
+impl Phase {
+    /// As in messages.
+    pub fn name(self) -> &'static str {
+        PHASES.iter().find(|p| p.0 == self).map_or("", |p| p.1)
+    }
+}
+
+/// Attributes of a mount (mount_setattr(2)), always set recursively.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Attributes {
+    /// Nothing can be written.
+    pub read_only: bool,
+    /// Programs cannot be executed from it.
+    pub no_exec: bool,
+    /// Device nodes do not work.
+    pub no_dev: bool,
+}
+
+/// How a memory file system is made.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct TmpfsLimits {
+    /// Bytes.
+    pub size: u64,
+    /// Files and directories.
+    pub inodes: u64,
+    /// Permission bits of its root.
+    pub mode: u32,
+}
+
+/// Which Landlock rights a place gets.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Access {
+    /// List directories: the skeleton itself.
+    List,
+    /// Read files and list directories.
+    Read,
+    /// Read and execute.
+    Execute,
+    /// Read, write, make, remove.
+    Write,
+    /// Write and execute.
+    WriteExecute,
+    /// Use device nodes: read, write, ioctl.
+    Device,
+}
+
+/// Namespaces made after the first ones.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Unshared {
+    /// Network.
+    pub net: bool,
+    /// IPC.
+    pub ipc: bool,
+    /// Host name.
+    pub uts: bool,
+    /// cgroup root.
+    pub cgroup: bool,
+}
+
+/// One step. A closed set: a new kind of thing is a variant here and its arm in `apply`.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Step {
+    /// New mount namespace, new pid namespace unless shared, new user namespace when rootless.
+    Isolate {
+        /// Also a pid namespace: a child continues as its pid 1.
+        pid: bool,
+        /// Also a user namespace with one id each: (inside, outside).
+        user: Option<UserMap>,
+    },
+    /// No mount event crosses the border any more, in either direction.
+    MakePrivate,
+    /// Create a missing host directory for a `write` entry.
+    CreateDirectory {
+        /// Where, on the host.
+        path: AbsPath,
+        /// Permission bits.
+        mode: u32,
+        /// Owner.
+        owner: Ids,
+    },
+    /// Open a source, check its kind on the descriptor, clone its mounts, set attributes.
+    OpenTree {
+        /// Which descriptor later steps mean.
+        slot: usize,
+        /// Host path without symbolic links.
+        source: AbsPath,
+        /// What it must be.
+        kind: TreeKind,
+        /// Set on it and on all below it.
+        attributes: Attributes,
+    },
+    /// Open a regular file whose content is copied later.
+    OpenFile {
+        /// Which descriptor later steps mean.
+        slot: usize,
+        /// Host path without symbolic links.
+        source: AbsPath,
+    },
+    /// setrlimit(2).
+    Rlimit {
+        /// Which.
+        resource: Resource,
+        /// `None`: unlimited.
+        soft: Option<u64>,
+        /// `None`: unlimited.
+        hard: Option<u64>,
+    },
+    /// oom_score_adj.
+    OomScoreAdjust(i32),
+    /// setpriority(2).
+    Nice(i32),
+    /// The remaining namespaces, in one unshare(2).
+    Unshare(Unshared),
+    /// Bring up loopback in the new network namespace.
+    LoopbackUp,
+    /// A session keyring of its own.
+    Keyring,
+    /// The new root is a fresh tmpfs, attached.
+    NewRoot(TmpfsLimits),
+    /// The new root is a cloned host directory, attached.
+    AttachRoot {
+        /// Its descriptor.
+        slot: usize,
+    },
+    /// A directory of the skeleton.
+    Directory {
+        /// Where.
+        path: AbsPath,
+        /// Permission bits.
+        mode: u32,
+    },
+    /// A symbolic link.
+    Link {
+        /// Where.
+        path: AbsPath,
+        /// Its text.
+        target: String,
+    },
+    /// A file with given content.
+    Text {
+        /// Where.
+        path: AbsPath,
+        /// Whole content.
+        content: String,
+        /// Permission bits.
+        mode: u32,
+        /// Owner.
+        owner: Ids,
+    },
+    /// Copy an opened regular file.
+    Copy {
+        /// Its descriptor.
+        slot: usize,
+        /// Where.
+        path: AbsPath,
+        /// `None`: the file's own, without set-id bits.
+        mode: Option<u32>,
+        /// `None`: the file's own.
+        owner: Option<Ids>,
+    },
+    /// Attach an opened tree.
+    Attach {
+        /// Its descriptor.
+        slot: usize,
+        /// Where.
+        path: AbsPath,
+        /// Make an empty directory or file to mount on; false on somebody else's tree.
+        make: Option<TreeKind>,
+    },
+    /// A memory file system of its own.
+    Tmpfs {
+        /// Where.
+        path: AbsPath,
+        /// Size, inodes, mode.
+        limits: TmpfsLimits,
+        /// Of its root and directories.
+        owner: Ids,
+        /// Attributes.
+        attributes: Attributes,
+        /// Made in it, relative.
+        directories: Vec<String>,
+        /// Make the directory to mount on; false on somebody else's tree.
+        make: bool,
+    },
+    /// A pseudo-terminal file system of its own.
+    Devpts {
+        /// Where.
+        path: AbsPath,
+    },
+    /// The jail's own /proc.
+    Proc {
+        /// Where.
+        path: AbsPath,
+        /// Process directories only.
+        subset: bool,
+        /// Hide processes that may not be traced.
+        hide: bool,
+        /// Make the directory to mount on; false on somebody else's tree.
+        make: bool,
+    },
+    /// Keep a writable clone of the root tmpfs for the outer process.
+    KeepLive,
+    /// The new root becomes `/`; the old one is detached.
+    PivotRoot,
+    /// `/` becomes read-only.
+    SealRoot,
+    /// Read the mount table back and compare it with the plan.
+    CheckMounts(Vec<ExpectedMount>),
+    /// sethostname(2).
+    Hostname(String),
+    /// umask(2).
+    Umask(u32),
+    /// chdir(2).
+    WorkingDirectory(AbsPath),
+    /// Drop every capability not in the set from the bounding set.
+    BoundingSet {
+        /// Kept.
+        keep: u64,
+        /// Highest number the kernel knows.
+        last: u8,
+    },
+    /// setgroups(2); `None`: not possible without privilege, and given up.
+    Groups(Option<Vec<u32>>),
+    /// setresgid(2).
+    Gid(u32),
+    /// setresuid(2), with PR_SET_KEEPCAPS around it.
+    Uid(u32),
+    /// Permitted, effective, inheritable, ambient; then securebits are locked.
+    Capabilities(u64),
+    /// prctl(PR_SET_NO_NEW_PRIVS).
+    NoNewPrivileges,
+    /// Signals, personality and the like back to their defaults.
+    ResetProcess,
+    /// A session of its own, without a terminal.
+    Session {
+        /// Its controlling terminal is standard input, made by the outer process.
+        terminal: bool,
+    },
+    /// The program dies with its jail.
+    DieWithParent,
+    /// prctl(PR_SET_MDWE).
+    DenyWriteExecute,
+    /// Make the Landlock ruleset, while every place can still be opened.
+    LandlockRules {
+        /// Of the kernel, as far as we know it.
+        abi: u32,
+        /// Rights by place.
+        rules: Vec<(AbsPath, Access)>,
+    },
+    /// Enforce the ruleset.
+    LandlockRestrict,
+    /// Every descriptor but 0-2 closes at exec.
+    CloseDescriptors,
+    /// The system-call filter.
+    Seccomp(Policy),
+    /// Read ids, groups, capability sets, no_new_privs and seccomp state back and compare.
+    CheckProcess(ExpectedProcess),
+    /// execve(2).
+    Execute {
+        /// Tried in order; one, unless the command is a bare name.
+        candidates: Vec<AbsPath>,
+        /// argv.
+        arguments: Vec<String>,
+        /// envp.
+        environment: Vec<(String, String)>,
+    },
+}
+
+/// What kind of thing a tree's root must be.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum TreeKind {
+    /// Directory.
+    Directory,
+    /// Regular file.
+    File,
+    /// Socket or fifo.
+    Special,
+    /// Character device.
+    Device,
+}
+
+impl From<BindKind> for TreeKind {
+    fn from(kind: BindKind) -> Self {
+        match kind {
+            BindKind::Directory => TreeKind::Directory,
+            BindKind::File => TreeKind::File,
+            BindKind::Special => TreeKind::Special,
+        }
+    }
+}
+
+/// A single-id user namespace map.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct UserMap {
+    /// Inside, outside.
+    pub uid: (u32, u32),
+    /// Inside, outside.
+    pub gid: (u32, u32),
+}
+
+/// A mount that must be there, with at least these attributes on it and on every mount below it
+/// that is not expected itself.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ExpectedMount {
+    /// Where, inside.
+    pub path: AbsPath,
+    /// At least these; nosuid always.
+    pub attributes: Attributes,
+    /// File system type, when it is one we made.
+    pub kind: Option<&'static str>,
+}
+
+/// What /proc/self/status must say just before exec.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ExpectedProcess {
+    /// All four user ids.
+    pub uid: u32,
+    /// All four group ids.
+    pub gid: u32,
+    /// Supplementary groups, sorted; `None`: given up.
+    pub groups: Option<Vec<u32>>,
+    /// All five sets.
+    pub capabilities: u64,
+    /// A filter is in force.
+    pub seccomp: bool,
+}
+
+impl Step {
+    /// The phase it belongs to: `build` sorts by it.
+    pub fn phase(&self) -> Phase {
+        use Step::*;
+        match self {
+            Isolate { .. } | MakePrivate => Phase::Private,
+            CreateDirectory { .. } | OpenTree { .. } | OpenFile { .. } => Phase::Open,
+            OomScoreAdjust(_) | Nice(_) => Phase::Limits,
+            Unshare(_) | LoopbackUp | Keyring => Phase::Namespaces,
+            NewRoot(_)
+            | AttachRoot { .. }
+            | Directory { .. }
+            | Link { .. }
+            | Text { .. }
+            | Copy { .. }
+            | Attach { .. }
+            | Tmpfs { .. }
+            | Devpts { .. }
+            | Proc { .. }
+            | KeepLive
+            | PivotRoot
+            | SealRoot
+            | CheckMounts(_)
+            | LandlockRules { .. } => Phase::Root,
+            Hostname(_) | Umask(_) | WorkingDirectory(_) => Phase::Identity,
+            Rlimit { .. }
+            | BoundingSet { .. }
+            | Groups(_)
+            | Gid(_)
+            | Uid(_)
+            | Capabilities(_)
+            | NoNewPrivileges
+            | DieWithParent => Phase::Drop,
+            ResetProcess
+            | Session { .. }
+            | DenyWriteExecute
+            | LandlockRestrict
+            | CloseDescriptors
+            | Seccomp(_)
+            | CheckProcess(_)
+            | Execute { .. } => Phase::Seal,
+        }
+    }
+}

@@ -1,0 +1,303 @@
+//! The plan as text for people and as JSON for programs.
+//!
+//! Must not know: how a step is done.
+#![forbid(unsafe_code)]
+
+use super::build::in_phase;
+use super::{Access, Attributes, PHASES, Plan, Planned, Step, TreeKind, Unshared};
+use crate::jail::Ids;
+use crate::jail::resolve::CAPABILITIES;
+use crate::jail::signals;
+use crate::problem::{Paint, Sources, printable};
+use serde_json::{Value, json};
+
+/// Every step, by phase, each with the spec line that asked for it.
+pub fn text(plan: &Plan, sources: &Sources, paint: Paint) -> String {
+    let mut out = format!("jail {}: {} steps\n", plan.name, plan.steps.len());
+    for (phase, name, reason) in PHASES {
+        let mut steps = in_phase(plan, *phase).peekable();
+        if steps.peek().is_none() {
+            continue;
+        }
+        out += &format!("\n{}  {}\n", paint.blue(name), paint.dim(reason));
+        for (index, planned) in steps {
+            let words = printable(&describe(&planned.step));
+            let from =
+                origin(planned, sources).map_or(String::new(), |place| format!("   {}", paint.dim(&place)));
+            out += &format!("{:4}  {words}{from}\n", index + 1);
+        }
+    }
+    out += &format!("\n{}\n", paint.blue("while it runs"));
+    for line in supervision(plan) {
+        out += &format!("      {line}\n");
+    }
+    if !plan.given_up.is_empty() {
+        out += &format!("\n{}\n", paint.red("given up"));
+        for given in &plan.given_up {
+            let place =
+                given.at.and_then(|at| sources.locate(at)).map_or(String::new(), |(p, _)| format!("   {p}"));
+            out += &format!("      {} (by {}){place}\n", given.what, given.by);
+        }
+    }
+    out
+}
+
+fn origin(planned: &Planned, sources: &Sources) -> Option<String> {
+    sources.locate(planned.at?).map(|(place, _)| place)
+}
+
+fn supervision(plan: &Plan) -> Vec<String> {
+    let rules = &plan.supervision;
+    if !rules.pid_namespace {
+        return vec!["the program is executed in place: no other process stays".into()];
+    }
+    let timeout = match rules.stop_timeout {
+        0 => "never killed".into(),
+        ms => format!("killed after {} s", ms as f64 / 1000.0),
+    };
+    let mut lines = vec![
+        "the outer process waits, forwards signals, and ends as the program ends".into(),
+        format!("SIGTERM becomes {}, {timeout}", signals::name(rules.stop_signal)),
+        format!("SIGHUP becomes {}", signals::name(rules.reload_signal)),
+    ];
+    if rules.terminal {
+        lines.push("the program has a terminal of its own, relayed to the caller's".into());
+    }
+    lines
+}
+
+/// One step in words.
+pub fn describe(step: &Step) -> String {
+    match step {
+        Step::Isolate { pid, user } => isolate(*pid, user.is_some()),
+        Step::MakePrivate => "make every mount private".into(),
+        Step::CreateDirectory { path, mode, owner } => {
+            format!("create {path} on the host, mode {mode:04o}, {}", ids(*owner))
+        }
+        Step::OpenTree { source, kind, attributes, .. } => {
+            format!("open {} {source}, {}", tree_kind(*kind), attribute_words(*attributes))
+        }
+        Step::OpenFile { source, .. } => format!("open file {source}"),
+        Step::Rlimit { resource, soft, hard } => {
+            let number = |v: &Option<u64>| v.map_or("unlimited".into(), |v| v.to_string());
+            format!("limit {} to {} (hard {})", resource.name, number(soft), number(hard))
+        }
+        Step::OomScoreAdjust(value) => format!("oom_score_adj {value}"),
+        Step::Nice(value) => format!("nice {value}"),
+        Step::Unshare(namespaces) => format!("new namespaces: {}", unshared(*namespaces)),
+        Step::LoopbackUp => "bring up lo".into(),
+        Step::Keyring => "new session keyring".into(),
+        Step::NewRoot(limits) => {
+            format!("new root: tmpfs of {} with {} inodes", bytes(limits.size), limits.inodes)
+        }
+        Step::AttachRoot { .. } => "new root: that directory".into(),
+        Step::Directory { path, mode } => format!("directory {path}, mode {mode:04o}"),
+        Step::Link { path, target } => format!("link {path} -> {target}"),
+        Step::Text { path, content, mode, owner } => {
+            format!("file {path}, {} bytes, mode {mode:04o}, {}", content.len(), ids(*owner))
+        }
+        Step::Copy { path, mode, owner, .. } => {
+            let mode = mode.map_or(String::new(), |m| format!(", mode {m:04o}"));
+            format!("copy to {path}{mode}{}", owner.map_or(String::new(), |o| format!(", {}", ids(o))))
+        }
+        Step::Attach { path, .. } => format!("attach at {path}"),
+        Step::Tmpfs { path, limits, owner, attributes, directories, .. } => {
+            let below = if directories.is_empty() {
+                String::new()
+            } else {
+                format!(", with {}", directories.join(" "))
+            };
+            format!(
+                "tmpfs {path}, {} with {} inodes, mode {:04o}, {}, {}{below}",
+                bytes(limits.size),
+                limits.inodes,
+                limits.mode,
+                ids(*owner),
+                attribute_words(*attributes)
+            )
+        }
+        Step::Devpts { path } => format!("devpts {path}"),
+        Step::Proc { path, subset, hide, .. } => {
+            let subset = if *subset { "process directories only" } else { "all of it, read-only" };
+            format!("proc {path}, {subset}{}", if *hide { ", others hidden" } else { "" })
+        }
+        Step::KeepLive => "keep a writable view of the copies outside".into(),
+        Step::PivotRoot => "pivot into the new root, detach the old one".into(),
+        Step::SealRoot => "make / read-only".into(),
+        Step::CheckMounts(expected) => {
+            format!("check: these {} mounts and no other, as planned", expected.len())
+        }
+        Step::LandlockRules { abi, rules } => {
+            let rules: Vec<String> = rules.iter().map(|(p, a)| format!("{p} {}", access(*a))).collect();
+            format!("Landlock rules (ABI {abi}): {}", rules.join(", "))
+        }
+        Step::Hostname(name) => format!("host name {name}"),
+        Step::Umask(mask) => format!("umask {mask:04o}"),
+        Step::WorkingDirectory(path) => format!("working directory {path}"),
+        Step::BoundingSet { keep, .. } => format!("bounding set: {}", capability_words(*keep)),
+        Step::Groups(None) => "groups: the caller's stay (given up)".into(),
+        Step::Groups(Some(groups)) if groups.is_empty() => "groups: none".into(),
+        Step::Groups(Some(groups)) => {
+            format!("groups: {}", groups.iter().map(u32::to_string).collect::<Vec<_>>().join(" "))
+        }
+        Step::Gid(gid) => format!("gid {gid}"),
+        Step::Uid(uid) => format!("uid {uid}"),
+        Step::Capabilities(set) => format!("capabilities: {}; securebits locked", capability_words(*set)),
+        Step::NoNewPrivileges => "no new privileges".into(),
+        Step::DieWithParent => "die with the outer process".into(),
+        Step::ResetProcess => "signals, mask and personality to their defaults".into(),
+        Step::Session { terminal: false } => "new session, no terminal".into(),
+        Step::Session { terminal: true } => "new session on a terminal of its own".into(),
+        Step::DenyWriteExecute => "no memory both writable and executable".into(),
+        Step::LandlockRestrict => "enforce Landlock".into(),
+        Step::CloseDescriptors => "close every descriptor but 0-2".into(),
+        Step::Seccomp(policy) => format!("system calls: {}", policy.summary()),
+        Step::CheckProcess(e) => format!(
+            "check: uid {}, gid {}, groups, {}, no_new_privs, seccomp",
+            e.uid,
+            e.gid,
+            if e.capabilities == 0 {
+                "all capability sets empty".into()
+            } else {
+                capability_words(e.capabilities)
+            }
+        ),
+        Step::Execute { candidates, arguments, environment } => {
+            let program = match candidates.as_slice() {
+                [one] => one.to_string(),
+                _ => arguments.first().cloned().unwrap_or_default(),
+            };
+            let rest: Vec<String> = arguments.iter().skip(1).map(|a| quoted(a)).collect();
+            let names: Vec<&str> = environment.iter().map(|(k, _)| k.as_str()).collect();
+            format!(
+                "execute {}   (environment: {})",
+                [vec![program], rest].concat().join(" "),
+                names.join(" ")
+            )
+        }
+    }
+}
+
+fn quoted(word: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=,@%+".contains(c);
+    if !word.is_empty() && word.chars().all(plain) {
+        word.to_owned()
+    } else {
+        format!("'{}'", word.replace('\'', "'\\''"))
+    }
+}
+
+fn isolate(pid: bool, user: bool) -> String {
+    let mut names = vec!["mount"];
+    if pid {
+        names.push("pid");
+    }
+    if user {
+        names.push("user");
+    }
+    format!("new namespaces: {}", names.join(" "))
+}
+
+fn unshared(n: Unshared) -> String {
+    let all = [(n.net, "net"), (n.ipc, "ipc"), (n.uts, "uts"), (n.cgroup, "cgroup")];
+    all.iter().filter(|x| x.0).map(|x| x.1).collect::<Vec<_>>().join(" ")
+}
+
+fn ids(owner: Ids) -> String {
+    format!("owner {}:{}", owner.uid, owner.gid)
+}
+
+fn bytes(n: u64) -> String {
+    match n {
+        n if n >= 1 << 30 && n % (1 << 30) == 0 => format!("{} GiB", n >> 30),
+        n if n >= 1 << 20 && n % (1 << 20) == 0 => format!("{} MiB", n >> 20),
+        n if n >= 1 << 10 && n % (1 << 10) == 0 => format!("{} KiB", n >> 10),
+        n => format!("{n} bytes"),
+    }
+}
+
+fn tree_kind(kind: TreeKind) -> &'static str {
+    match kind {
+        TreeKind::Directory => "directory",
+        TreeKind::File => "file",
+        TreeKind::Special => "socket",
+        TreeKind::Device => "device",
+    }
+}
+
+fn attribute_words(a: Attributes) -> String {
+    let mut words = vec![if a.read_only { "ro" } else { "rw" }, "nosuid"];
+    if a.no_dev {
+        words.push("nodev");
+    }
+    if a.no_exec {
+        words.push("noexec");
+    }
+    words.join(",")
+}
+
+fn access(access: Access) -> &'static str {
+    match access {
+        Access::List => "list",
+        Access::Read => "read",
+        Access::Execute => "read+execute",
+        Access::Write => "write",
+        Access::WriteExecute => "write+execute",
+        Access::Device => "device",
+    }
+}
+
+/// Names of a capability set.
+pub fn capability_words(set: u64) -> String {
+    if set == 0 {
+        return "none".into();
+    }
+    let names = CAPABILITIES.iter().enumerate().filter(|(n, _)| set >> n & 1 == 1).map(|(_, name)| *name);
+    names.collect::<Vec<_>>().join(" ")
+}
+
+/// The plan as JSON: stable keys, one object per step.
+pub fn json(plan: &Plan, sources: &Sources) -> String {
+    let steps: Vec<Value> = plan
+        .steps
+        .iter()
+        .enumerate()
+        .map(|(index, planned)| {
+            json!({
+                "number": index + 1,
+                "phase": planned.step.phase().name(),
+                "step": step_name(&planned.step),
+                "text": describe(&planned.step),
+                "from": origin(planned, sources),
+            })
+        })
+        .collect();
+    let rules = &plan.supervision;
+    let value = json!({
+        "name": plan.name,
+        "steps": steps,
+        "supervision": {
+            "pid-namespace": rules.pid_namespace,
+            "stop-signal": signals::name(rules.stop_signal),
+            "reload-signal": signals::name(rules.reload_signal),
+            "stop-timeout-ms": rules.stop_timeout,
+            "terminal": rules.terminal,
+        },
+        "given-up": plan.given_up.iter().map(|g| json!({ "what": g.what, "by": g.by })).collect::<Vec<_>>(),
+    });
+    format!("{value:#}\n")
+}
+
+/// The variant's name in kebab case.
+fn step_name(step: &Step) -> String {
+    let debug = format!("{step:?}");
+    let end = debug.find(|c: char| !c.is_ascii_alphanumeric()).unwrap_or(debug.len());
+    let mut out = String::new();
+    for (i, c) in debug[..end].char_indices() {
+        if c.is_ascii_uppercase() && i > 0 {
+            out.push('-');
+        }
+        out.push(c.to_ascii_lowercase());
+    }
+    out
+}

@@ -1,0 +1,177 @@
+//! Starts a jail with a pid namespace: the first process sets it up in memory shared with the outer
+//! process, starts the program, and becomes pid 1 by executing `sys/init`.
+//!
+//! Must not know: what the steps do.
+
+use super::outer::{Outer, undo};
+use super::{Outcome, Stopped, failed};
+use crate::apply::{self, Call, Failure, State};
+use crate::plan::{Phase, Plan, Planned, Step};
+use crate::sys::process::{self, spawn_sharing_memory};
+use nix::errno::Errno;
+use nix::sys::socket::{AddressFamily, ControlMessage, MsgFlags, SockFlag, SockType, sendmsg, socketpair};
+use std::ffi::CString;
+use std::io::{IoSlice, IsTerminal};
+use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+
+/// What the first process leaves in the shared memory.
+#[derive(Default)]
+struct Report {
+    failure: Option<Failure>,
+    /// Host directories that were made, as step indices.
+    created: Vec<usize>,
+    /// A descriptor waits in the socket.
+    live: bool,
+    /// The program was executed.
+    started: bool,
+    /// Executing pid 1 failed.
+    init: Option<Errno>,
+}
+
+/// What the first process takes over from the outer one.
+struct Inheritance {
+    /// Pid 1's end of the socket.
+    socket: OwnedFd,
+    /// The outer process's end: closed, so that its death can be seen on the other.
+    outer_end: RawFd,
+    /// Pid 1's program.
+    image: OwnedFd,
+    /// The program's side of a relayed terminal.
+    terminal: Option<OwnedFd>,
+}
+
+/// Runs a plan whose program gets a pid namespace, to its end.
+pub fn supervised(plan: &Plan) -> Result<Outcome, Stopped> {
+    let early = |call| move |errno| Stopped::Step(failed(0, call, errno));
+    // Blocked before the clone: a signal that comes now is kept and forwarded, not lost.
+    crate::sys::signal::block_all().map_err(early(Call::Sigaction))?;
+    let signals = crate::sys::signal::descriptor().map_err(early(Call::Signalfd))?;
+    let (ours, theirs) = socketpair(AddressFamily::Unix, SockType::SeqPacket, None, SockFlag::SOCK_CLOEXEC)
+        .map_err(early(Call::Socketpair))?;
+    let image = process::init_image().map_err(early(Call::MemfdCreate))?;
+    let terminal = if plan.supervision.terminal && std::io::stdin().is_terminal() {
+        Some(crate::sys::terminal::open_pair(std::io::stdin()).map_err(early(Call::Ioctl))?)
+    } else {
+        None
+    };
+    let (master, slave) = terminal.map_or((None, None), |pair| (Some(pair.master), Some(pair.slave)));
+    let inheritance = Inheritance { socket: theirs, outer_end: ours.as_raw_fd(), image, terminal: slave };
+    let mut report = Report::default();
+    let cloned = spawn_sharing_memory(namespaces(plan), || {
+        first_process(plan, &inheritance, &mut report);
+        crate::problem::Kind::SetUp.code().into()
+    });
+    let child = cloned.map_err(early(Call::Clone))?;
+    drop(inheritance);
+    let stopped = match (report.failure, report.init, report.started) {
+        (Some(failure), _, _) => Stopped::Step(failure),
+        (None, Some(errno), _) => Stopped::Init(errno),
+        (None, None, false) => Stopped::Vanished,
+        (None, None, true) => return Outer::new(plan, child, ours, signals, master, report.live).attend(),
+    };
+    if let Err(errno) = process::wait_for(child, true) {
+        log::debug!("waitpid: {errno}");
+    }
+    undo(plan, &report.created);
+    Err(stopped)
+}
+
+fn namespaces(plan: &Plan) -> i32 {
+    let user = matches!(plan.steps.first().map(|p| &p.step), Some(Step::Isolate { user: Some(_), .. }));
+    libc::CLONE_NEWNS | libc::CLONE_NEWPID | if user { libc::CLONE_NEWUSER } else { 0 }
+}
+
+/// Sets the jail up and starts the program. Returns only on failure: else it has become pid 1.
+///
+/// Descriptors of this process are not those of the outer one, though their owners live in the same
+/// memory: nothing that was opened here may be dropped there, hence the `forget`.
+fn first_process(plan: &Plan, inheritance: &Inheritance, report: &mut Report) {
+    let split = plan.steps.iter().position(|p| p.step.phase() == Phase::Seal).unwrap_or(plan.steps.len());
+    let (ours, sealed) = plan.steps.split_at(split);
+    let mut state = match State::new() {
+        Ok(state) => state,
+        Err(fault) => {
+            report.failure = Some(fault.in_step(0));
+            return;
+        }
+    };
+    let program = set_up(ours, inheritance, &mut state).and_then(|()| start(sealed, split, &mut state));
+    let live = state.live.as_ref().map(AsRawFd::as_raw_fd);
+    report.created = std::mem::take(&mut state.created);
+    std::mem::forget(state);
+    match program.and_then(|program| hand_over(inheritance, live).map(|()| program)) {
+        Ok(program) => {
+            report.live = live.is_some();
+            report.started = true;
+            report.init = Some(become_init(inheritance, program));
+        }
+        Err(failure) => report.failure = Some(failure),
+    }
+}
+
+fn set_up(steps: &[Planned], inheritance: &Inheritance, state: &mut State) -> Result<(), Failure> {
+    let early = |call| move |errno| failed(0, call, errno);
+    nix::unistd::close(inheritance.outer_end).map_err(early(Call::Dup))?;
+    // A session of its own, so that the terminal's signals come once, through the outer process.
+    nix::unistd::setsid().map_err(early(Call::Setsid))?;
+    if let Some(terminal) = &inheritance.terminal {
+        take_streams(terminal).map_err(early(Call::Dup))?;
+    }
+    let outer = inheritance.socket.try_clone().map_err(|_| failed(0, Call::Dup, Errno::EMFILE))?;
+    state.set_outer(outer);
+    apply::run(steps, 0, state)
+}
+
+/// The relayed terminal replaces the caller's on those of 0-2 that are a terminal.
+fn take_streams(terminal: &OwnedFd) -> nix::Result<()> {
+    if std::io::stdin().is_terminal() {
+        nix::unistd::dup2_stdin(terminal)?;
+    }
+    if std::io::stdout().is_terminal() {
+        nix::unistd::dup2_stdout(terminal)?;
+    }
+    if std::io::stderr().is_terminal() {
+        nix::unistd::dup2_stderr(terminal)?;
+    }
+    Ok(())
+}
+
+/// The program runs the last phase by itself and executes; its process id, as pid 1 sees it.
+fn start(sealed: &[Planned], split: usize, state: &mut State) -> Result<i32, Failure> {
+    // Stays if the program is killed before it can tell: then it is pid 1 that tells, as of any end.
+    let mut outcome = Ok(());
+    let spawned = spawn_sharing_memory(0, || {
+        outcome = apply::run(sealed, split, state);
+        crate::problem::Kind::SetUp.code().into()
+    });
+    let program = spawned.map_err(|errno| failed(split, Call::Clone, errno))?;
+    outcome.map(|()| program)
+}
+
+/// Sends the writable clone of the root tmpfs to the outer process.
+fn hand_over(inheritance: &Inheritance, live: Option<RawFd>) -> Result<(), Failure> {
+    let Some(live) = live else { return Ok(()) };
+    let descriptors = [live];
+    let rights = [ControlMessage::ScmRights(&descriptors)];
+    let (socket, flags) = (inheritance.socket.as_raw_fd(), MsgFlags::MSG_NOSIGNAL);
+    let sent = sendmsg::<()>(socket, &[IoSlice::new(b"live")], &rights, flags, None);
+    sent.map(|_| ()).map_err(|errno| failed(0, Call::Sendmsg, errno))
+}
+
+/// Gives up what is left and executes pid 1's program, with the socket as descriptor 3 and no other.
+/// (0-2 too: a reader of the program's output must see its end when the program closes it.)
+fn become_init(inheritance: &Inheritance, program: i32) -> Errno {
+    match prepare_init(inheritance, program) {
+        Ok(argument) => process::execute_image(&inheritance.image, c"jail-init", &argument),
+        Err(errno) => errno,
+    }
+}
+
+fn prepare_init(inheritance: &Inheritance, program: i32) -> nix::Result<CString> {
+    apply::drop_all_capabilities().map_err(|_| Errno::EPERM)?;
+    process::place_descriptor(&inheritance.socket, 3)?;
+    // The image's own number may be 3 or below only if the caller had closed 0-2, which main opens.
+    process::close_on_exec_from(4)?;
+    process::close_on_exec_below(3)?;
+    CString::new(program.to_string()).map_err(|_| Errno::EINVAL)
+}

@@ -1,0 +1,69 @@
+//! The long-lived parents of a program: the outer process and pid 1.
+//!
+//! `machine` decides (pure), `wire` is what the two say to each other (pure), `launch` starts the
+//! jail, `outer` attends to it, `terminal` relays a pseudo-terminal. Must not know: the spec, or
+//! what any step does.
+//!
+//! ```text
+//!  outer ---clone(new namespaces)---> first process: sets up, drops privileges
+//!    | (suspended, memory shared)        |---clone---> program: seals itself, executes
+//!    |                                   v
+//!    | <------- socket -------------> executes sys/init (pid 1)
+//! ```
+
+mod launch;
+pub mod machine;
+mod outer;
+mod terminal;
+pub mod wire;
+
+use crate::apply::{self, Call, Failure, State};
+use crate::plan::Plan;
+use nix::errno::Errno;
+
+/// How a jail ended.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Outcome {
+    /// The program's exit status.
+    Exited(i32),
+    /// The program was killed by this signal.
+    Signaled(i32),
+}
+
+/// Why it did not run.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Stopped {
+    /// A step failed; the program was never executed.
+    Step(Failure),
+    /// The first process vanished without a word (killed from outside while setting up).
+    Vanished,
+    /// Pid 1 could not be executed; the program was ended at once.
+    Init(Errno),
+}
+
+/// Runs a plan to its end. In place it returns only on failure.
+///
+/// # Errors
+/// The step that failed. The host is as before.
+pub fn run(plan: &Plan) -> Result<Outcome, Stopped> {
+    if plan.supervision.pid_namespace { launch::supervised(plan) } else { Err(in_place(plan)) }
+}
+
+fn failed(step: usize, call: Call, errno: Errno) -> Failure {
+    Failure { step, call, errno: errno as i32, detail: 0 }
+}
+
+fn in_place(plan: &Plan) -> Stopped {
+    let mut state = match State::new() {
+        Ok(state) => state,
+        Err(fault) => return Stopped::Step(fault.in_step(0)),
+    };
+    match apply::run(&plan.steps, 0, &mut state) {
+        // Execute never returns success.
+        Ok(()) => Stopped::Vanished,
+        Err(failure) => {
+            outer::undo(plan, &state.created);
+            Stopped::Step(failure)
+        }
+    }
+}

@@ -1,0 +1,197 @@
+//! The outer process: waits outside the jail, forwards signals, mirrors the program's end.
+//!
+//! Must not know: how the jail is set up. It keeps the caller's place in the process tree, so that
+//! a service manager sees one process that behaves like the program. Once the program runs it holds
+//! no capability.
+
+use super::machine::{Action, Machine};
+use super::terminal::Relay;
+use super::wire;
+use super::{Outcome, Stopped};
+use crate::apply;
+use crate::plan::{Plan, Step};
+use crate::sys::{self, process};
+use nix::cmsg_space;
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::socket::{ControlMessageOwned, MsgFlags, recv, recvmsg, send};
+use std::io::IoSliceMut;
+use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
+use std::time::Instant;
+
+/// Everything the outer process holds while the jail lives.
+pub struct Outer {
+    child: i32,
+    socket: OwnedFd,
+    signals: OwnedFd,
+    relay: Option<Relay>,
+    machine: Machine,
+    /// Writable clone of the root tmpfs, through which copies are replaced when the host's files
+    /// change.
+    live: Option<OwnedFd>,
+    begin: Instant,
+}
+
+impl Outer {
+    /// For a jail whose program was just executed and whose pid 1 is `child`.
+    pub fn new(
+        plan: &Plan,
+        child: i32,
+        socket: OwnedFd,
+        signals: OwnedFd,
+        master: Option<OwnedFd>,
+        live: bool,
+    ) -> Self {
+        let live = if live { receive_descriptor(&socket) } else { None };
+        let (relay, machine) = (master.map(Relay::new), Machine::new(plan.supervision));
+        Outer { child, socket, signals, relay, machine, live, begin: Instant::now() }
+    }
+
+    /// Attends to the jail until it is gone.
+    pub fn attend(mut self) -> Result<Outcome, Stopped> {
+        self.release();
+        let outcome = loop {
+            self.wait_for_event();
+            while let Ok(Some(number)) = sys::signal::next(&self.signals) {
+                let action = self.machine.signal(number, self.now());
+                self.act(action);
+            }
+            let action = self.machine.tick(self.now());
+            self.act(action);
+            if let Some(relay) = &mut self.relay {
+                relay.copy();
+            }
+            match process::wait_for(self.child, false) {
+                Ok(None) | Err(Errno::EINTR) => {}
+                Ok(Some(status)) => break self.ended(status),
+                Err(_) => return Err(Stopped::Vanished),
+            }
+        };
+        if let Some(relay) = &mut self.relay {
+            relay.finish();
+        }
+        log::debug!("ended: {outcome:?}; live files were kept: {}", self.live.is_some());
+        Ok(outcome)
+    }
+
+    fn now(&self) -> u64 {
+        u64::try_from(self.begin.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+
+    /// The program runs: keep nothing that waiting does not need.
+    fn release(&self) {
+        if let Err(fault) = apply::drop_all_capabilities() {
+            log::warn!("cannot give up capabilities: {fault:?}");
+        }
+        if self.relay.is_none()
+            && let Err(error) = release_standard_streams()
+        {
+            log::debug!("standard streams stay open: {error}");
+        }
+    }
+
+    /// The socket is not waited for: what comes on it is followed by pid 1's end.
+    fn wait_for_event(&self) {
+        let timeout = match self.machine.wait(self.now()) {
+            None => PollTimeout::NONE,
+            Some(ms) => PollTimeout::try_from(ms).unwrap_or(PollTimeout::MAX),
+        };
+        let mut waiting = vec![PollFd::new(self.signals.as_fd(), PollFlags::POLLIN)];
+        if let Some(relay) = &self.relay {
+            waiting.extend(relay.waiting());
+        }
+        // Whatever ended the wait, every source is asked without blocking afterwards.
+        if let Err(errno) = poll(&mut waiting, timeout)
+            && errno != Errno::EINTR
+        {
+            log::warn!("poll: {errno}");
+        }
+    }
+
+    fn act(&mut self, action: Action) {
+        match action {
+            Action::Nothing => {}
+            Action::Forward(number) => self.order(number),
+            Action::Kill => {
+                log::warn!("the program did not stop in time; it is killed");
+                self.order(libc::SIGKILL);
+            }
+            Action::Resize => {
+                if let Some(relay) = &self.relay {
+                    relay.resize();
+                }
+            }
+            Action::Suspend => {
+                self.order(libc::SIGSTOP);
+                if let Err(errno) = process::send_signal(std::process::id().cast_signed(), libc::SIGSTOP) {
+                    log::warn!("cannot stop: {errno}");
+                }
+                self.order(libc::SIGCONT);
+            }
+        }
+    }
+
+    /// Pid 1 sends it: it has the program's uid, so this process needs no CAP_KILL.
+    fn order(&self, number: i32) {
+        if let Err(errno) = send(self.socket.as_raw_fd(), &wire::signal(number), MsgFlags::MSG_NOSIGNAL) {
+            log::debug!("signal {number} not forwarded: {errno}");
+        }
+    }
+
+    /// Pid 1 has ended: its report, or else its own status, is the program's.
+    fn ended(&self, status: i32) -> Outcome {
+        let mut buffer = [0u8; wire::SIZE + 1];
+        let received = recv(self.socket.as_raw_fd(), &mut buffer, MsgFlags::MSG_DONTWAIT).unwrap_or(0);
+        let Some(report) = wire::ended(buffer.get(..received).unwrap_or(&[])) else { return outcome(status) };
+        let outcome = outcome(report.status);
+        if report.left && outcome == Outcome::Exited(0) {
+            eprintln!(
+                "jail: the program ended while processes that it had started still ran; they were ended with it\n  \
+                 help: if it is a daemon, tell it to stay in the foreground (nginx: -g 'daemon off;')"
+            );
+        }
+        outcome
+    }
+}
+
+fn receive_descriptor(socket: &OwnedFd) -> Option<OwnedFd> {
+    let mut buffer = [0u8; 8];
+    let mut slices = [IoSliceMut::new(&mut buffer)];
+    let mut space = cmsg_space!([RawFd; 1]);
+    let flags = MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_CMSG_CLOEXEC;
+    let received = recvmsg::<()>(socket.as_raw_fd(), &mut slices, Some(&mut space), flags).ok()?;
+    received.cmsgs().ok()?.find_map(|message| match message {
+        ControlMessageOwned::ScmRights(raw) => raw.first().copied().map(process::take_received),
+        _ => None,
+    })
+}
+
+fn outcome(status: i32) -> Outcome {
+    if libc::WIFSIGNALED(status) {
+        Outcome::Signaled(libc::WTERMSIG(status))
+    } else {
+        Outcome::Exited(libc::WEXITSTATUS(status))
+    }
+}
+
+/// Stdin and stdout belong to the program: a pipe must close when the program closes it. Stderr
+/// stays for this process's own messages. The working directory is not held either: it could keep
+/// a file system from being unmounted.
+fn release_standard_streams() -> nix::Result<()> {
+    let null = nix::fcntl::open("/dev/null", nix::fcntl::OFlag::O_RDWR, nix::sys::stat::Mode::empty())?;
+    nix::unistd::dup2_stdin(&null)?;
+    nix::unistd::dup2_stdout(&null)?;
+    nix::unistd::chdir("/")
+}
+
+/// Removes the host directories that a failed start has made, last first. Only empty ones: what
+/// somebody put there meanwhile is theirs.
+pub fn undo(plan: &Plan, created: &[usize]) {
+    for step in created.iter().rev() {
+        if let Some(Step::CreateDirectory { path, .. }) = plan.steps.get(*step).map(|p| &p.step)
+            && let Err(error) = std::fs::remove_dir(path.as_str())
+        {
+            eprintln!("jail: {path} was made for this start and could not be removed again: {error}");
+        }
+    }
+}

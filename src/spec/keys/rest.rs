@@ -1,0 +1,112 @@
+//! Keys of the top level, `[network]` and `[privileges]`.
+#![forbid(unsafe_code)]
+
+use super::{About, Key, Kind, words};
+use crate::spec::NetworkMode;
+
+const SINCE: &str = "0.1";
+
+/// The top level.
+pub static TOP: &[Key] = &[
+    Key {
+        about: About {
+            table: "",
+            name: "description",
+            kind: Kind::String,
+            default: "none",
+            example: r#""nginx: static files and reverse proxy""#,
+            doc: "one line for `jail specs`",
+            more: "",
+            since: SINCE,
+        },
+        set: |spec, reader, item| spec.description = reader.line(item),
+    },
+    Key {
+        about: About {
+            table: "",
+            name: "include",
+            kind: Kind::Strings,
+            default: "none",
+            example: r#"["tls", "dns", "./common.toml"]"#,
+            doc: "building blocks or specs that this one adds to",
+            more: "A name is looked up in `blocks` beside this file, ./jails.d/blocks, /etc/jails.d/blocks and the \
+                   built-in blocks, then among the specs. With a `/` it is a path relative to this file. Lists \
+                   append, tables merge, single values of this file win.",
+            since: SINCE,
+        },
+        set: |spec, reader, item| spec.include.extend(reader.strings(item)),
+    },
+];
+
+/// `[network]`.
+pub static NETWORK: &[Key] = &[Key {
+    about: About {
+        table: "network",
+        name: "mode",
+        kind: Kind::Words(words::<NetworkMode>),
+        default: "host",
+        example: r#""none""#,
+        doc: "the host's network, or nothing but a loopback of its own",
+        more: "`none` still serves: on unix sockets in a shared directory, and on sockets passed in by systemd \
+               (LISTEN_FDS).",
+        since: SINCE,
+    },
+    set: |spec, reader, item| spec.network.mode = reader.word(item),
+}];
+
+/// `[privileges]`.
+pub static PRIVILEGES: &[Key] = &[
+    Key {
+        about: About {
+            table: "privileges",
+            name: "capabilities",
+            kind: Kind::Strings,
+            default: "none",
+            example: r#"["NET_BIND_SERVICE"]"#,
+            doc: "capabilities that it keeps, without CAP_",
+            more: "NET_BIND_SERVICE (ports below 1024) is all that most servers ever need when they do not start \
+                   as root.",
+            since: SINCE,
+        },
+        set: |spec, reader, item| spec.privileges.capabilities.extend(reader.strings(item)),
+    },
+    Key {
+        about: About {
+            table: "privileges",
+            name: "system-calls",
+            kind: Kind::Strings,
+            default: r#"["@service"]"#,
+            example: r#"["@service", "chroot", "-@debug"]"#,
+            doc: "system calls that it may make: groups, names, and removals with `-`",
+            more: "A call outside the list fails with EPERM; it does not kill the program.",
+            since: SINCE,
+        },
+        set: |spec, reader, item| spec.privileges.system_calls.extend(reader.strings(item)),
+    },
+    Key {
+        about: About {
+            table: "privileges",
+            name: "share-namespaces",
+            kind: Kind::Strings,
+            default: "none",
+            example: r#"["pid"]"#,
+            doc: "namespaces shared with the host: pid, ipc, uts, cgroup",
+            more: "With \"pid\" the program is executed in place of jail, and no helper process stays.",
+            since: SINCE,
+        },
+        set: |spec, reader, item| spec.privileges.share_namespaces.extend(reader.strings(item)),
+    },
+    Key {
+        about: About {
+            table: "privileges",
+            name: "memory-deny-write-execute",
+            kind: Kind::Boolean,
+            default: "true",
+            example: "false",
+            doc: "memory is never writable and executable",
+            more: "Just-in-time compilers need false: node, Java, .NET, and PostgreSQL unless `jit = off`.",
+            since: SINCE,
+        },
+        set: |spec, reader, item| spec.privileges.memory_deny_write_execute = reader.boolean(item),
+    },
+];

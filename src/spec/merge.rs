@@ -1,0 +1,107 @@
+//! One spec laid over another: includes under the including file, a local file over its spec.
+//!
+//! Lists append, tables merge, single values of the upper spec win. Must not know: files, or which
+//! of the two was read first.
+#![forbid(unsafe_code)]
+
+#[cfg(test)]
+mod tests;
+
+use super::{Files, Network, Privileges, Process, Spec};
+use crate::problem::At;
+
+/// Lays `over` over `base`. Only the description is not inherited: it speaks of one file.
+// All fields are taken apart by name, so that a new one cannot be forgotten here.
+pub fn merge(base: Spec, over: Spec) -> Spec {
+    let Spec { description: _, include, process, files, network, privileges } = base;
+    Spec {
+        description: over.description,
+        include: append(include, over.include),
+        process: merge_process(process, over.process),
+        files: merge_files(files, over.files),
+        network: merge_network(network, over.network),
+        privileges: merge_privileges(privileges, over.privileges),
+    }
+}
+
+fn merge_process(base: Process, over: Process) -> Process {
+    let Process {
+        command,
+        user,
+        group,
+        groups,
+        umask,
+        cwd,
+        env,
+        keep_env,
+        stop_signal,
+        reload_signal,
+        stop_timeout,
+        nice,
+        oom_score_adjust,
+        rlimits,
+        terminal,
+    } = base;
+    Process {
+        command: over.command.or(command),
+        user: over.user.or(user),
+        group: over.group.or(group),
+        groups: append(groups, over.groups),
+        umask: over.umask.or(umask),
+        cwd: over.cwd.or(cwd),
+        env: by_name(env, over.env),
+        keep_env: append(keep_env, over.keep_env),
+        stop_signal: over.stop_signal.or(stop_signal),
+        reload_signal: over.reload_signal.or(reload_signal),
+        stop_timeout: over.stop_timeout.or(stop_timeout),
+        nice: over.nice.or(nice),
+        oom_score_adjust: over.oom_score_adjust.or(oom_score_adjust),
+        rlimits: by_name(rlimits, over.rlimits),
+        terminal: over.terminal.or(terminal),
+    }
+}
+
+fn merge_files(base: Files, over: Files) -> Files {
+    let Files { root, read, write, tmpfs, text, link, dev, proc } = base;
+    Files {
+        root: over.root.or(root),
+        read: append(read, over.read),
+        write: append(write, over.write),
+        tmpfs: append(tmpfs, over.tmpfs),
+        text: append(text, over.text),
+        link: append(link, over.link),
+        dev: append(dev, over.dev),
+        proc: over.proc.or(proc),
+    }
+}
+
+fn merge_network(base: Network, over: Network) -> Network {
+    let Network { mode } = base;
+    Network { mode: over.mode.or(mode) }
+}
+
+fn merge_privileges(base: Privileges, over: Privileges) -> Privileges {
+    let Privileges { capabilities, system_calls, share_namespaces, memory_deny_write_execute } = base;
+    Privileges {
+        capabilities: append(capabilities, over.capabilities),
+        system_calls: append(system_calls, over.system_calls),
+        share_namespaces: append(share_namespaces, over.share_namespaces),
+        memory_deny_write_execute: over.memory_deny_write_execute.or(memory_deny_write_execute),
+    }
+}
+
+fn append<T>(mut base: Vec<T>, over: Vec<T>) -> Vec<T> {
+    base.extend(over);
+    base
+}
+
+/// A name keeps the position at which it was first set, and has the value that was set last.
+fn by_name<T>(mut base: Vec<(At<String>, T)>, over: Vec<(At<String>, T)>) -> Vec<(At<String>, T)> {
+    for (name, value) in over {
+        match base.iter_mut().find(|(known, _)| known.value == name.value) {
+            Some(known) => *known = (name, value),
+            None => base.push((name, value)),
+        }
+    }
+    base
+}

@@ -1,0 +1,290 @@
+//! Processes: clone with namespaces, a vfork-like spawn, credentials' odd corners, seccomp, exec.
+
+use super::{Result, check};
+use crate::seccomp::Instruction;
+use nix::errno::Errno;
+use std::ffi::{CStr, CString, c_char, c_int, c_void};
+use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
+
+/// Runs `child` in a new process, in new namespaces (`CLONE_NEW*` in `namespaces`), that shares this
+/// one's memory, while this one is suspended, until the child calls execve or exits with what
+/// `child` returns (clone(2) with CLONE_VM|CLONE_VFORK).
+///
+/// Shared memory is what makes it cheap (no page table is copied, no page faults again), and lets
+/// the child leave a report for the parent. Descriptors are not shared: what the child opens or
+/// closes is so in the child alone, whatever owners in the shared memory believe.
+///
+/// # Errors
+/// EPERM without CAP_SYS_ADMIN; ENOSPC or EUSERS when a limit of `/proc/sys/user` is reached;
+/// EAGAIN or ENOMEM.
+pub fn spawn_sharing_memory<F: FnMut() -> i32>(namespaces: c_int, mut child: F) -> Result<i32> {
+    extern "C" fn enter<F: FnMut() -> i32>(argument: *mut c_void) -> c_int {
+        // SAFETY: `argument` is the `&mut child` below, which outlives the child's use of this
+        // memory because CLONE_VFORK suspends the parent until exec or exit.
+        let child = unsafe { &mut *argument.cast::<F>() };
+        let code = child();
+        // SAFETY: _exit runs no handler, so it changes nothing in the shared memory.
+        unsafe { libc::_exit(code) }
+    }
+    const STACK: usize = 256 * 1024;
+    let mut stack: Vec<u128> = Vec::with_capacity(STACK / size_of::<u128>());
+    // SAFETY: the capacity is STACK bytes, so this is one past its end and 16-byte aligned, as the
+    // ABI wants of a stack that grows down; only the child writes to it.
+    let top = unsafe { stack.as_mut_ptr().add(STACK / size_of::<u128>()) };
+    let flags = namespaces | libc::CLONE_VM | libc::CLONE_VFORK | libc::SIGCHLD;
+    // SAFETY: `enter` gets a pointer that stays valid (see there), and a stack of its own.
+    let pid = unsafe { libc::clone(enter::<F>, top.cast(), flags, (&raw mut child).cast()) };
+    let pid = check(pid.into())?;
+    i32::try_from(pid).map_err(|_| Errno::EOVERFLOW)
+}
+
+/// Joins a new, empty, anonymous session keyring (keyctl(2), KEYCTL_JOIN_SESSION_KEYRING).
+///
+/// # Errors
+/// ENOSYS without CONFIG_KEYS; EDQUOT.
+pub fn new_session_keyring() -> Result<()> {
+    const KEYCTL_JOIN_SESSION_KEYRING: c_int = 1;
+    // SAFETY: a null name asks for an anonymous keyring; no memory is read.
+    let done =
+        unsafe { libc::syscall(libc::SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, std::ptr::null::<c_char>()) };
+    check(done).map(|_| ())
+}
+
+/// prctl(2) with plain numbers.
+///
+/// # Errors
+/// As the option says; EINVAL if the kernel does not know it.
+fn prctl(option: c_int, a: u64, b: u64) -> Result<c_int> {
+    // SAFETY: only options whose arguments are numbers are passed by the functions below.
+    check(unsafe { libc::prctl(option, a, b, 0u64, 0u64) }.into()).map(|v| v as c_int)
+}
+
+/// PR_SET_MDWE: no mapping of this process and its children is ever writable and executable.
+/// Linux 6.3.
+///
+/// # Errors
+/// EINVAL before 6.3.
+pub fn deny_write_execute() -> Result<()> {
+    prctl(libc::PR_SET_MDWE, libc::PR_MDWE_REFUSE_EXEC_GAIN.into(), 0).map(|_| ())
+}
+
+/// PR_SET_PDEATHSIG with SIGKILL. Cleared by a later change of credentials.
+///
+/// # Errors
+/// None known.
+pub fn die_with_parent() -> Result<()> {
+    prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL as u64, 0).map(|_| ())
+}
+
+/// PR_SET_DUMPABLE off: no core dump, no ptrace, and /proc/PID belongs to root.
+///
+/// # Errors
+/// None known.
+pub fn not_dumpable() -> Result<()> {
+    prctl(libc::PR_SET_DUMPABLE, 0, 0).map(|_| ())
+}
+
+/// PR_CAPBSET_DROP of one capability number.
+///
+/// # Errors
+/// EPERM without CAP_SETPCAP; EINVAL if the kernel has no such capability.
+pub fn drop_bounding(capability: u8) -> Result<()> {
+    prctl(libc::PR_CAPBSET_DROP, capability.into(), 0).map(|_| ())
+}
+
+/// Sets the supplementary groups of this thread (setgroups(2)).
+///
+/// # Errors
+/// EPERM without CAP_SETGID or after `deny` in /proc/self/setgroups.
+pub fn set_groups(groups: &[u32]) -> Result<()> {
+    // SAFETY: the pointer and the length describe one slice; the kernel only reads it.
+    let done = unsafe { libc::syscall(libc::SYS_setgroups, groups.len(), groups.as_ptr()) };
+    check(done).map(|_| ())
+}
+
+/// Back to the plain Linux execution domain: no ADDR_NO_RANDOMIZE, no READ_IMPLIES_EXEC.
+///
+/// # Errors
+/// EINVAL.
+pub fn reset_personality() -> Result<()> {
+    // SAFETY: no pointers.
+    check(unsafe { libc::personality(0) }.into()).map(|_| ())
+}
+
+/// Marks every descriptor from `first` up close-on-exec. Linux 5.11.
+///
+/// # Errors
+/// EINVAL before 5.11.
+pub fn close_on_exec_from(first: u32) -> Result<()> {
+    close_range(first, u32::MAX, libc::CLOSE_RANGE_CLOEXEC)
+}
+
+/// Marks the descriptors below `end` close-on-exec.
+///
+/// # Errors
+/// EINVAL for 0.
+pub fn close_on_exec_below(end: u32) -> Result<()> {
+    close_range(0, end.checked_sub(1).ok_or(Errno::EINVAL)?, libc::CLOSE_RANGE_CLOEXEC)
+}
+
+/// Makes `number` a duplicate of `from` that stays open over exec. For a process about to execute.
+///
+/// # Errors
+/// EBADF; EINVAL.
+pub fn place_descriptor(from: &OwnedFd, number: c_int) -> Result<()> {
+    if from.as_raw_fd() == number {
+        // SAFETY: no pointers; clears close-on-exec.
+        return check(unsafe { libc::fcntl(number, libc::F_SETFD, 0) }.into()).map(|_| ());
+    }
+    // SAFETY: no pointers. Whatever had this number is closed: nothing uses it before the exec.
+    check(unsafe { libc::dup2(from.as_raw_fd(), number) }.into()).map(|_| ())
+}
+
+fn close_range(first: u32, last: u32, flags: u32) -> Result<()> {
+    // SAFETY: no pointers, and nothing is closed before an exec.
+    check(unsafe { libc::syscall(libc::SYS_close_range, first, last, flags) }).map(|_| ())
+}
+
+/// kill(2) with any signal number: nix's type has no real-time signals.
+///
+/// # Errors
+/// EPERM, ESRCH, EINVAL.
+pub fn send_signal(pid: i32, number: i32) -> Result<()> {
+    // SAFETY: no pointers.
+    check(unsafe { libc::kill(pid, number) }.into()).map(|_| ())
+}
+
+/// Installs a filter on this thread and what it will execute (seccomp(2)); no_new_privs is set
+/// already.
+///
+/// # Errors
+/// EINVAL for a program that the kernel's checker refuses; EACCES without no_new_privs.
+pub fn install_filter(program: &[Instruction]) -> Result<()> {
+    let length = u16::try_from(program.len()).map_err(|_| Errno::EINVAL)?;
+    // `Instruction` has the layout of `sock_filter` (asserted below); the kernel copies it.
+    let filter = libc::sock_fprog { len: length, filter: program.as_ptr().cast_mut().cast() };
+    // SAFETY: `filter` describes `program`, which lives until the call returns and is only read.
+    let done =
+        unsafe { libc::syscall(libc::SYS_seccomp, libc::SECCOMP_SET_MODE_FILTER, 0, &raw const filter) };
+    check(done).map(|_| ())
+}
+
+const _: () = assert!(size_of::<Instruction>() == size_of::<libc::sock_filter>());
+const _: () = assert!(align_of::<Instruction>() == align_of::<libc::sock_filter>());
+
+/// execve(2) with arrays built beforehand, so that nothing is allocated between the filter and it.
+pub struct Execution {
+    strings: Vec<CString>,
+    arguments: Vec<*const c_char>,
+    environment: Vec<*const c_char>,
+}
+
+impl Execution {
+    /// Prepares argv and envp.
+    pub fn new(arguments: Vec<CString>, environment: Vec<CString>) -> Self {
+        let pointers = |list: &[CString]| -> Vec<*const c_char> {
+            list.iter().map(|s| s.as_ptr()).chain([std::ptr::null()]).collect()
+        };
+        let (a, e) = (pointers(&arguments), pointers(&environment));
+        // A CString's buffer does not move when the CString does.
+        let strings = arguments.into_iter().chain(environment).collect();
+        Execution { strings, arguments: a, environment: e }
+    }
+
+    /// Executes; returns only on failure.
+    pub fn run(&self, program: &CStr) -> Errno {
+        debug_assert!(self.strings.len() + 2 == self.arguments.len() + self.environment.len());
+        // SAFETY: both arrays end in null and point into `strings`, which `self` keeps alive.
+        unsafe { libc::execve(program.as_ptr(), self.arguments.as_ptr(), self.environment.as_ptr()) };
+        Errno::last()
+    }
+}
+
+/// Makes `terminal` the controlling terminal of this session (ioctl TIOCSCTTY).
+///
+/// # Errors
+/// EPERM if this process leads no session or has a terminal.
+pub fn take_terminal(terminal: BorrowedFd<'_>) -> Result<()> {
+    // SAFETY: the argument is the number 0: do not steal.
+    check(unsafe { libc::ioctl(terminal.as_raw_fd(), libc::TIOCSCTTY, 0) }.into()).map(|_| ())
+}
+
+/// Pid 1's program, in memory. Nobody may read it, so that the kernel makes who executes it not
+/// dumpable from its first instruction.
+///
+/// # Errors
+/// EACCES if the sysctl vm.memfd_noexec is 2.
+pub fn init_image() -> Result<OwnedFd> {
+    const IMAGE: &[u8] = include_bytes!(env!("JAIL_INIT"));
+    let create = |flags: libc::c_uint| {
+        // SAFETY: the name is a NUL-terminated literal.
+        check(unsafe { libc::memfd_create(c"jail-init".as_ptr(), flags) }.into())
+    };
+    // MFD_EXEC is needed where vm.memfd_noexec is 1, and unknown before Linux 6.3.
+    let raw = match create(libc::MFD_CLOEXEC | libc::MFD_EXEC) {
+        Err(Errno::EINVAL) => create(libc::MFD_CLOEXEC)?,
+        other => other?,
+    };
+    let image = take_received(i32::try_from(raw).map_err(|_| Errno::EBADF)?);
+    if nix::unistd::write(&image, IMAGE)? != IMAGE.len() {
+        return Err(Errno::EIO);
+    }
+    nix::sys::stat::fchmod(&image, nix::sys::stat::Mode::from_bits_truncate(0o111))?;
+    Ok(image)
+}
+
+/// Executes what `image` holds (execveat(2) with AT_EMPTY_PATH) with two arguments and an empty
+/// environment; returns only on failure.
+pub fn execute_image(image: &OwnedFd, name: &CStr, argument: &CStr) -> Errno {
+    let arguments = [name.as_ptr(), argument.as_ptr(), std::ptr::null()];
+    let environment = [std::ptr::null::<c_char>()];
+    // SAFETY: the path is an empty literal; both arrays end in null and their strings outlive the call.
+    unsafe {
+        libc::syscall(
+            libc::SYS_execveat,
+            image.as_raw_fd(),
+            c"".as_ptr(),
+            arguments.as_ptr(),
+            environment.as_ptr(),
+            libc::AT_EMPTY_PATH,
+        )
+    };
+    Errno::last()
+}
+
+/// setrlimit(2) by the kernel's resource number, for this process.
+///
+/// # Errors
+/// EPERM when raising a hard limit without CAP_SYS_RESOURCE; EINVAL for soft above hard.
+pub fn set_limit(resource: u32, limits: libc::rlimit64) -> Result<()> {
+    // SAFETY: the kernel reads one rlimit64; the null pointer means the old value is not wanted.
+    let done = unsafe {
+        libc::syscall(
+            libc::SYS_prlimit64,
+            0,
+            resource,
+            &raw const limits,
+            std::ptr::null_mut::<libc::rlimit64>(),
+        )
+    };
+    check(done).map(|_| ())
+}
+
+/// Owns a descriptor that the kernel has just made for this process.
+pub fn take_received(raw: std::os::fd::RawFd) -> OwnedFd {
+    use std::os::fd::FromRawFd;
+    // SAFETY: the kernel has just installed it, and the caller passes each number once.
+    unsafe { OwnedFd::from_raw_fd(raw) }
+}
+
+/// Waits for one child, or only asks with `block` false; `None` if it has not ended.
+///
+/// # Errors
+/// ECHILD if it is no child of this process.
+pub fn wait_for(pid: i32, block: bool) -> Result<Option<i32>> {
+    let mut status = 0;
+    let flags = if block { 0 } else { libc::WNOHANG };
+    // SAFETY: the kernel writes one int.
+    let done = check(unsafe { libc::waitpid(pid, &raw mut status, flags) }.into())?;
+    Ok((done != 0).then_some(status))
+}
