@@ -23,8 +23,8 @@ fn run(sources: &mut Sources) -> Result<Ended, Problems> {
     let words = cli::words(std::env::args_os())?;
     let cli = match cli::parse(&words) {
         Ok(cli) => cli,
-        Err(Stop::Print(text)) => return Ok(output::print(&text).map(|()| Ended::SUCCESS)?),
-        Err(Stop::Wrong(problem)) => return Err(problem.into()),
+        Err(Stop::Print(text)) => return output::print(&text).map(|()| Ended::SUCCESS),
+        Err(Stop::Wrong(problem)) => return Err(problem),
     };
     output::start_log(cli.verbose);
     cmd::dispatch(&cli, &words, sources)

@@ -141,7 +141,8 @@ pub fn execute(
     let argv = arguments.iter().map(|a| text(a)).collect::<Result<Vec<_>, _>>()?;
     let envp = environment.iter().map(|(k, v)| text(&format!("{k}={v}"))).collect::<Result<Vec<_>, _>>()?;
     let execution = crate::sys::process::Execution::new(argv, envp);
-    let mut worst = Fault::new(Call::Execve, Errno::ENOENT);
+    // No index: found in none of them.
+    let mut worst = Fault { detail: u32::MAX, ..Fault::new(Call::Execve, Errno::ENOENT) };
     for (index, candidate) in candidates.iter().enumerate() {
         let errno = execution.run(text(candidate.as_str())?.as_c_str());
         if errno != Errno::ENOENT || candidates.len() == 1 {

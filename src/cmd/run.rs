@@ -3,6 +3,7 @@
 use super::{Ended, make_plan, output};
 use crate::apply::{Failure, explain};
 use crate::cli::Target;
+use crate::host::diagnose;
 use crate::plan::{Plan, Step};
 use crate::problem::{Kind, Problem, Problems, Sources};
 use crate::serve::{self, Outcome, Stopped};
@@ -35,23 +36,17 @@ pub fn run(target: &Target, words: &[String], sources: &mut Sources) -> Result<E
 fn explained(plan: &Plan, failure: Failure) -> Problem {
     let mut problem = explain::problem(plan, failure);
     if matches!(plan.steps.get(failure.step).map(|p| &p.step), Some(Step::Execute { .. })) {
-        problem.help.extend(diagnose(plan));
+        problem.help.extend(diagnose::why(plan));
     }
     problem
 }
 
 /// 127 may be the dynamic loader's own exit status, when a library is not in the jail.
 fn hint(plan: &Plan, sources: &Sources) {
-    let help = diagnose(plan);
+    let help = diagnose::why(plan);
     if !help.is_empty() {
         let mut problem = Problem::new(Kind::NotFound, "the program ended with status 127");
         problem.help = help;
         output::report(&problem.into(), sources);
     }
-}
-
-/// What keeps the program from being executed (its ELF interpreter, a library, its `#!` line, a
-/// link), one line each; empty if nothing was found.
-fn diagnose(_plan: &Plan) -> Vec<String> {
-    Vec::new()
 }

@@ -2,6 +2,8 @@
 //!
 //! Must not know: what the answers are for.
 
+pub mod diagnose;
+mod elf;
 mod kernel;
 mod paths;
 mod users;

@@ -50,6 +50,18 @@ impl Feature {
         }
     }
 
+    /// What is promised, as a noun.
+    fn promise(self) -> &'static str {
+        match self {
+            Feature::Landlock => "second wall, Landlock",
+            Feature::Seccomp => "system-call filter",
+            Feature::Session => "own session",
+            Feature::Groups => "own set of groups",
+            Feature::Keyring => "own session keyring",
+            Feature::MemoryDenyWriteExecute => "ban on memory that is writable and executable",
+        }
+    }
+
     /// One line for help.
     pub fn doc(self) -> &'static str {
         match self {
@@ -124,7 +136,7 @@ impl Context<'_> {
         }
         if !there {
             self.problems.push(
-                Problem::set_up(format!("this jail would lack {}: {why}", feature.doc()))
+                Problem::set_up(format!("this jail cannot have its {}: {why}", feature.promise()))
                     .help(format!("give it up knowingly with `--without {}`", feature.name())),
             );
         }

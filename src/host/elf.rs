@@ -1,0 +1,215 @@
+//! What a program file needs to be started: its ELF interpreter and libraries, or its `#!` line.
+//!
+//! Must not know: where those are looked for. Every read is bounded and every offset checked: the
+//! file may be anything.
+
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt;
+
+/// What kind of program a file is.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Form {
+    /// An ELF file of this machine.
+    Elf(Needs),
+    /// A script, with the first word after `#!`.
+    Script(String),
+    /// An ELF file of another machine or word size.
+    Foreign,
+    /// Neither: execve says ENOEXEC.
+    Other,
+}
+
+/// From the program headers and the dynamic section.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Needs {
+    /// PT_INTERP.
+    pub interpreter: Option<String>,
+    /// DT_NEEDED, in order.
+    pub libraries: Vec<String>,
+    /// DT_RPATH and DT_RUNPATH, split at colons.
+    pub search: Vec<String>,
+}
+
+#[cfg(target_arch = "x86_64")]
+const MACHINE: u16 = 62;
+#[cfg(target_arch = "aarch64")]
+const MACHINE: u16 = 183;
+
+const PT_LOAD: u32 = 1;
+const PT_DYNAMIC: u32 = 2;
+const PT_INTERP: u32 = 3;
+const DT_NEEDED: u64 = 1;
+const DT_STRTAB: u64 = 5;
+const DT_RPATH: u64 = 15;
+const DT_RUNPATH: u64 = 29;
+
+/// Looks at the beginning of a file, and as far as its headers lead.
+///
+/// # Errors
+/// Only those of reading; a file that lies about itself is `Other` or needs less.
+pub fn read(file: &File) -> io::Result<Form> {
+    let start = bytes(file, 0, 256)?;
+    if let Some(line) = start.strip_prefix(b"#!") {
+        let line = line.split(|b| *b == b'\n').next().unwrap_or(line);
+        let line = String::from_utf8_lossy(line);
+        // The kernel splits at blanks; a carriage return is part of the name, and the usual mistake.
+        return Ok(line
+            .trim_start_matches([' ', '\t'])
+            .split([' ', '\t'])
+            .next()
+            .map_or(Form::Other, |w| if w.is_empty() { Form::Other } else { Form::Script(w.to_owned()) }));
+    }
+    if !start.starts_with(b"\x7fELF") {
+        return Ok(Form::Other);
+    }
+    let native = start.get(4) == Some(&2) && start.get(5) == Some(&1) && u16_at(&start, 18) == Some(MACHINE);
+    if !native { Ok(Form::Foreign) } else { needs(file, &start).map(Form::Elf) }
+}
+
+struct Segment {
+    kind: u32,
+    offset: u64,
+    address: u64,
+    size: u64,
+}
+
+fn needs(file: &File, header: &[u8]) -> io::Result<Needs> {
+    let table = u64_at(header, 32).unwrap_or(0);
+    let (size, count) = (u16_at(header, 54).unwrap_or(0), u16_at(header, 56).unwrap_or(0).min(128));
+    let raw = bytes(file, table, usize::from(size) * usize::from(count))?;
+    let segments: Vec<Segment> = raw
+        .chunks_exact(usize::from(size).max(56))
+        .filter_map(|h| {
+            Some(Segment {
+                kind: u32_at(h, 0)?,
+                offset: u64_at(h, 8)?,
+                address: u64_at(h, 16)?,
+                size: u64_at(h, 32)?,
+            })
+        })
+        .collect();
+    let mut needs = Needs::default();
+    for segment in &segments {
+        match segment.kind {
+            PT_INTERP => needs.interpreter = text(file, segment.offset)?,
+            PT_DYNAMIC => dynamic(file, segment, &segments, &mut needs)?,
+            _ => {}
+        }
+    }
+    Ok(needs)
+}
+
+fn dynamic(file: &File, segment: &Segment, segments: &[Segment], needs: &mut Needs) -> io::Result<()> {
+    let raw = bytes(file, segment.offset, usize::try_from(segment.size).unwrap_or(0).min(64 << 10))?;
+    let entries: Vec<(u64, u64)> = raw
+        .chunks_exact(16)
+        .filter_map(|e| Some((u64_at(e, 0)?, u64_at(e, 8)?)))
+        .take_while(|(tag, _)| *tag != 0)
+        .collect();
+    let Some((_, address)) = entries.iter().find(|(tag, _)| *tag == DT_STRTAB) else { return Ok(()) };
+    let Some(strings) = segments.iter().filter(|s| s.kind == PT_LOAD).find_map(|s| {
+        let within = address.checked_sub(s.address).filter(|d| *d < s.size)?;
+        s.offset.checked_add(within)
+    }) else {
+        return Ok(());
+    };
+    for (tag, value) in entries {
+        if !matches!(tag, DT_NEEDED | DT_RPATH | DT_RUNPATH) {
+            continue;
+        }
+        let Some(word) = strings.checked_add(value).map(|at| text(file, at)).transpose()?.flatten() else {
+            continue;
+        };
+        match tag {
+            DT_NEEDED => needs.libraries.push(word),
+            _ => needs.search.extend(word.split(':').map(str::to_owned)),
+        }
+    }
+    Ok(())
+}
+
+/// At most `count` bytes; fewer at the end of the file.
+fn bytes(file: &File, at: u64, count: usize) -> io::Result<Vec<u8>> {
+    let mut buffer = vec![0; count];
+    let mut filled = 0;
+    while let Some(rest) = buffer.get_mut(filled..).filter(|r| !r.is_empty()) {
+        let Some(position) = at.checked_add(filled as u64).filter(|p| i64::try_from(*p).is_ok()) else {
+            break;
+        };
+        match file.read_at(rest, position)? {
+            0 => break,
+            n => filled += n,
+        }
+    }
+    buffer.truncate(filled);
+    Ok(buffer)
+}
+
+/// A C string of at most one path's length.
+fn text(file: &File, at: u64) -> io::Result<Option<String>> {
+    let raw = bytes(file, at, 4096)?;
+    let end = raw.iter().position(|b| *b == 0);
+    Ok(end.and_then(|end| raw.get(..end)).and_then(|t| std::str::from_utf8(t).ok()).map(str::to_owned))
+}
+
+fn u16_at(bytes: &[u8], at: usize) -> Option<u16> {
+    bytes.get(at..at + 2)?.try_into().ok().map(u16::from_le_bytes)
+}
+
+fn u32_at(bytes: &[u8], at: usize) -> Option<u32> {
+    bytes.get(at..at + 4)?.try_into().ok().map(u32::from_le_bytes)
+}
+
+fn u64_at(bytes: &[u8], at: usize) -> Option<u64> {
+    bytes.get(at..at + 8)?.try_into().ok().map(u64::from_le_bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use std::io::Write;
+
+    fn form(content: &[u8]) -> Form {
+        let mut file = tempfile::tempfile().unwrap();
+        file.write_all(content).unwrap();
+        read(&file).unwrap()
+    }
+
+    #[test]
+    fn a_real_binary_names_its_loader_and_libc() {
+        let Form::Elf(needs) = read(&File::open(std::env::current_exe().unwrap()).unwrap()).unwrap() else {
+            panic!()
+        };
+        assert!(needs.interpreter.unwrap().contains("ld-linux"));
+        assert!(needs.libraries.iter().any(|l| l.starts_with("libc.so")));
+    }
+
+    #[test]
+    fn scripts_and_their_first_word() {
+        assert_eq!(form(b"#!/bin/sh\necho"), Form::Script("/bin/sh".into()));
+        assert_eq!(form(b"#! /usr/bin/env python3"), Form::Script("/usr/bin/env".into()));
+        assert_eq!(form(b"#!/bin/sh\r\n"), Form::Script("/bin/sh\r".into()));
+        assert_eq!(form(b"#!\n"), Form::Other);
+        assert_eq!(form(b""), Form::Other);
+    }
+
+    #[test]
+    fn another_word_size_is_foreign() {
+        assert_eq!(form(b"\x7fELF\x01\x01\x01"), Form::Foreign);
+    }
+
+    proptest! {
+        #[test]
+        fn no_file_can_crash_it(tail in prop::collection::vec(any::<u8>(), 0..512), native in any::<bool>()) {
+            let mut content = b"\x7fELF\x02\x01\x01".to_vec();
+            content.extend([0; 11]);
+            if native {
+                content.extend(MACHINE.to_le_bytes());
+            }
+            content.extend(tail);
+            form(&content);
+        }
+    }
+}
