@@ -7,8 +7,10 @@
 
 pub mod ask;
 pub mod facts;
+mod feature;
 pub mod identity;
 pub mod path;
+mod privileges;
 pub mod resolve;
 pub mod signals;
 pub mod tree;

@@ -4,78 +4,14 @@
 #![forbid(unsafe_code)]
 
 use super::facts::{Facts, User};
+pub use super::feature::Feature;
+pub use super::privileges::CAPABILITIES;
+
 use super::path::AbsPath;
-use super::{GivenUp, Identity, Jail, Namespaces, Privileges, Process, Resource, Root, signals, tree};
-use crate::problem::{At, Kind, Problem, Problems, did_you_mean};
+use super::{GivenUp, Identity, Jail, Namespaces, Process, Resource, Root, signals, tree};
+use crate::problem::{At, Problem, Problems, did_you_mean};
+use crate::spec::keys::RLIMITS;
 use crate::spec::{NetworkMode, Rlimit, Spec};
-use std::collections::BTreeSet;
-
-/// A promise that `--without` can give up, because a kernel or a caller may not allow it.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
-pub enum Feature {
-    /// The second wall over the file tree.
-    Landlock,
-    /// The system-call filter.
-    Seccomp,
-    /// A session of its own.
-    Session,
-    /// No supplementary groups of the caller.
-    Groups,
-    /// A session keyring of its own.
-    Keyring,
-    /// No memory that is writable and executable.
-    MemoryDenyWriteExecute,
-}
-
-impl Feature {
-    /// All of them, as listed in help.
-    pub const ALL: &[Feature] = &[
-        Feature::Landlock,
-        Feature::Seccomp,
-        Feature::Session,
-        Feature::Groups,
-        Feature::Keyring,
-        Feature::MemoryDenyWriteExecute,
-    ];
-
-    /// As given to `--without`.
-    pub fn name(self) -> &'static str {
-        match self {
-            Feature::Landlock => "landlock",
-            Feature::Seccomp => "seccomp",
-            Feature::Session => "session",
-            Feature::Groups => "groups",
-            Feature::Keyring => "keyring",
-            Feature::MemoryDenyWriteExecute => "memory-deny-write-execute",
-        }
-    }
-
-    /// What is promised, as a noun.
-    fn promise(self) -> &'static str {
-        match self {
-            Feature::Landlock => "second wall, Landlock",
-            Feature::Seccomp => "system-call filter",
-            Feature::Session => "own session",
-            Feature::Groups => "own set of groups",
-            Feature::Keyring => "own session keyring",
-            Feature::MemoryDenyWriteExecute => "ban on memory that is writable and executable",
-        }
-    }
-
-    /// One line for help.
-    pub fn doc(self) -> &'static str {
-        match self {
-            Feature::Landlock => "the second wall over the file tree (Linux 5.13, may be off at boot)",
-            Feature::Seccomp => "the system-call filter",
-            Feature::Session => {
-                "a session of its own (in place it needs a caller that is not a job of a shell)"
-            }
-            Feature::Groups => "dropping the caller's supplementary groups (only root can)",
-            Feature::Keyring => "a session keyring of its own (CONFIG_KEYS)",
-            Feature::MemoryDenyWriteExecute => "refusing memory that is writable and executable",
-        }
-    }
-}
 
 /// The oldest kernel that has every call of the set-up (`mount_setattr` 5.12, and the 5.14 fixes).
 pub const OLDEST_KERNEL: (u32, u32) = (5, 14);
@@ -112,11 +48,12 @@ pub fn resolve(name: &str, spec: &Spec, facts: &Facts, without: &[Feature]) -> R
     }
 }
 
-struct Context<'a> {
-    facts: &'a Facts,
-    without: &'a [Feature],
-    given_up: Vec<GivenUp>,
-    problems: Problems,
+/// What is known so far.
+pub(super) struct Context<'a> {
+    pub(super) facts: &'a Facts,
+    pub(super) without: &'a [Feature],
+    pub(super) given_up: Vec<GivenUp>,
+    pub(super) problems: Problems,
 }
 
 impl Context<'_> {
@@ -130,7 +67,7 @@ impl Context<'_> {
     }
 
     /// Whether a feature is to be used: it is there, or it was given up, or it is a problem.
-    fn wants(&mut self, feature: Feature, there: bool, why: &str) -> bool {
+    pub(super) fn wants(&mut self, feature: Feature, there: bool, why: &str) -> bool {
         if self.lacks(feature) {
             return false;
         }
@@ -334,96 +271,24 @@ impl Context<'_> {
             ));
         }
         for (name, limit) in &spec.process.rlimits {
-            match RESOURCES.iter().position(|known| *known == name.value) {
+            match RLIMITS.iter().position(|known| *known == name.value) {
                 Some(number) => {
                     let resource =
-                        Resource { number: u32::try_from(number).unwrap_or(0), name: RESOURCES[number] };
+                        Resource { number: u32::try_from(number).unwrap_or(0), name: RLIMITS[number] };
                     limits.push((resource, limit.value, Some(name.at)));
                 }
                 None => {
                     let problem =
                         Problem::usage(format!("there is no resource limit `{}`", name.value)).at(name.at);
-                    self.problems.push(match did_you_mean(&name.value, RESOURCES.iter().copied()) {
+                    self.problems.push(match did_you_mean(&name.value, RLIMITS.iter().copied()) {
                         Some(near) => problem.help(format!("did you mean `{near}`?")),
-                        None => problem.help(format!("one of: {}", RESOURCES.join(", "))),
+                        None => problem.help(format!("one of: {}", RLIMITS.join(", "))),
                     });
                 }
             }
         }
         limits.sort_by_key(|l| l.0);
         limits
-    }
-
-    fn privileges(&mut self, spec: &Spec, namespaces: &Namespaces) -> Option<Privileges> {
-        let capabilities = self.capabilities(spec, namespaces);
-        let kernel = self.facts.kernel.clone();
-        let landlock = kernel.landlock > 0;
-        let landlock = self
-            .wants(Feature::Landlock, landlock, "this kernel has no Landlock, or it is not in its lsm= list")
-            .then(|| kernel.landlock.min(6));
-        let seccomp = self.wants(Feature::Seccomp, kernel.seccomp, "this kernel was built without it");
-        let keyring = self.wants(Feature::Keyring, kernel.keyrings, "this kernel has no keyrings");
-        let mut deny = spec.privileges.memory_deny_write_execute.as_ref().is_none_or(|m| m.value);
-        if !deny {
-            let at = spec.privileges.memory_deny_write_execute.as_ref().map(|m| m.at);
-            let what = Feature::MemoryDenyWriteExecute.name();
-            self.given_up.push(GivenUp { what: what.into(), by: what.into(), at });
-        } else {
-            // Before Linux 6.3 the filter refuses such mappings instead.
-            let why = "this kernel is older than Linux 6.3 and there is no filter that could do it";
-            deny = self.wants(Feature::MemoryDenyWriteExecute, kernel.deny_write_execute || seccomp, why);
-        }
-        let session = namespaces.pid || !self.without.contains(&Feature::Session);
-        let policy = match crate::seccomp::resolve(&spec.privileges.system_calls) {
-            Ok(policy) => policy.deny_write_execute(deny && !kernel.deny_write_execute),
-            Err(problems) => {
-                self.problems.0.extend(problems.0);
-                return None;
-            }
-        };
-        Some(Privileges {
-            capabilities,
-            last_capability: kernel.last_capability,
-            system_calls: seccomp.then_some(policy),
-            landlock,
-            deny_write_execute: deny && kernel.deny_write_execute,
-            session,
-            keyring,
-        })
-    }
-
-    fn capabilities(&mut self, spec: &Spec, namespaces: &Namespaces) -> u64 {
-        let mut set = 0;
-        let mut named = BTreeSet::new();
-        for wanted in &spec.privileges.capabilities {
-            let name = wanted.value.to_ascii_uppercase();
-            let name = name.strip_prefix("CAP_").unwrap_or(&name);
-            let Some(number) = CAPABILITIES.iter().position(|known| *known == name) else {
-                let problem =
-                    Problem::usage(format!("there is no capability `{}`", wanted.value)).at(wanted.at);
-                self.problems.push(match did_you_mean(name, CAPABILITIES.iter().copied()) {
-                    Some(near) => problem.help(format!("did you mean `{near}`?")),
-                    None => problem.help("`jail help capabilities` lists them"),
-                });
-                continue;
-            };
-            named.insert(number);
-            set |= 1 << number;
-            let problem = if namespaces.user && !namespaces.net && name.starts_with("NET_") {
-                Problem::set_up(format!("only root can give a program CAP_{name} over the host's network"))
-                    .help("run jail as root, remove the capability, or write [network] mode = \"none\"")
-            } else if !namespaces.user && self.facts.caller.capabilities >> number & 1 == 0 {
-                Problem::new(
-                    Kind::SetUp,
-                    format!("jail itself does not have CAP_{name}, so it cannot give it"),
-                )
-                .help("start jail with that capability (CapabilityBoundingSet= of its unit?), or remove it")
-            } else {
-                continue;
-            };
-            self.problems.push(problem.at(wanted.at));
-        }
-        set
     }
 }
 
@@ -432,68 +297,3 @@ pub const DEFAULT_STOP_TIMEOUT: u64 = 30_000;
 
 /// `PATH` unless the spec says otherwise.
 pub const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
-
-/// Resource limits by the kernel's number (asm-generic/resource.h).
-pub const RESOURCES: &[&str] = &[
-    "cpu",
-    "fsize",
-    "data",
-    "stack",
-    "core",
-    "rss",
-    "nproc",
-    "nofile",
-    "memlock",
-    "as",
-    "locks",
-    "sigpending",
-    "msgqueue",
-    "nice",
-    "rtprio",
-    "rttime",
-];
-
-/// Capabilities by the kernel's number (linux/capability.h, Linux 6.18).
-pub const CAPABILITIES: &[&str] = &[
-    "CHOWN",
-    "DAC_OVERRIDE",
-    "DAC_READ_SEARCH",
-    "FOWNER",
-    "FSETID",
-    "KILL",
-    "SETGID",
-    "SETUID",
-    "SETPCAP",
-    "LINUX_IMMUTABLE",
-    "NET_BIND_SERVICE",
-    "NET_BROADCAST",
-    "NET_ADMIN",
-    "NET_RAW",
-    "IPC_LOCK",
-    "IPC_OWNER",
-    "SYS_MODULE",
-    "SYS_RAWIO",
-    "SYS_CHROOT",
-    "SYS_PTRACE",
-    "SYS_PACCT",
-    "SYS_ADMIN",
-    "SYS_BOOT",
-    "SYS_NICE",
-    "SYS_RESOURCE",
-    "SYS_TIME",
-    "SYS_TTY_CONFIG",
-    "MKNOD",
-    "LEASE",
-    "AUDIT_WRITE",
-    "AUDIT_CONTROL",
-    "SETFCAP",
-    "MAC_OVERRIDE",
-    "MAC_ADMIN",
-    "SYSLOG",
-    "WAKE_ALARM",
-    "BLOCK_SUSPEND",
-    "AUDIT_READ",
-    "PERFMON",
-    "BPF",
-    "CHECKPOINT_RESTORE",
-];

@@ -5,12 +5,15 @@
 //! sorted by path, parents first.
 #![forbid(unsafe_code)]
 
-use super::ask::{BASIC_DEVICES, checked, device_path};
+mod nesting;
+mod system;
+
+use super::ask::checked;
 use super::facts::{End, Facts, FileKind, Hop, PathFact};
 use super::path::AbsPath;
-use super::{BindKind, Identity, Ids, Namespaces, Place, Root, What, identity, tmpfs_defaults};
+use super::{BindKind, Identity, Ids, Namespaces, Place, Root, What, tmpfs_defaults};
 use crate::problem::{At, Problem, Problems, Span};
-use crate::spec::{self, Owner, PathEntry, Proc, Spec};
+use crate::spec::{self, Owner, PathEntry, Spec};
 use std::collections::BTreeMap;
 
 /// Regular files up to this size are copied; larger ones must be bound, and say so.
@@ -58,15 +61,6 @@ struct Tree<'a> {
     /// The host directory that is `/`, if it is not our own skeleton.
     foreign: Option<(AbsPath, Span)>,
     problems: &'a mut Problems,
-}
-
-/// What stands above a place.
-enum Above<'a> {
-    /// Our own directories: anything can be made here.
-    Ours,
-    /// A bound host directory (or a foreign root): nothing is made in it.
-    Bound(&'a Place),
-    Foreign,
 }
 
 impl Tree<'_> {
@@ -272,102 +266,6 @@ impl Tree<'_> {
         }
     }
 
-    fn devices(&mut self, spec: &Spec) {
-        let has = |word: &str| spec.files.dev.iter().any(|d| d.value == word);
-        if !has("none") {
-            self.basic_devices(spec);
-        }
-        if has("pts") {
-            self.place_ours("/dev/pts", What::Devpts);
-            self.place_ours("/dev/ptmx", What::Link { target: "pts/ptmx".into() });
-        }
-        for entry in &spec.files.dev {
-            let Some(path) = device_path(&entry.value).and_then(|p| checked(&p, entry.at, self.problems))
-            else {
-                continue;
-            };
-            if entry.value == "none" || BASIC_DEVICES.contains(&entry.value.as_str()) {
-                continue;
-            }
-            let Some(end) = self.end(&path, entry.at, false, false) else { continue };
-            if end.kind != FileKind::Device || !end.path.is_within(&dev()) {
-                let problem =
-                    Problem::set_up(format!("{path} is not a character device below /dev")).at(entry.at);
-                self.problems.push(problem.help("other things are shown by read or write"));
-                continue;
-            }
-            self.mirror(&path, entry.at);
-            self.place(end.path.clone(), Some(entry.at), What::Device { source: end.path });
-        }
-    }
-
-    fn basic_devices(&mut self, spec: &Spec) {
-        if self.foreign.is_some() {
-            self.needs_directory("dev");
-            let what = What::Tmpfs {
-                size: 1 << 20,
-                inodes: 64,
-                mode: 0o755,
-                owner: self.ids(Owner::Root),
-                exec: false,
-                directories: Vec::new(),
-            };
-            self.place_ours("/dev", what);
-        }
-        for name in BASIC_DEVICES {
-            let source = dev().join(name);
-            self.place(source.clone(), None, What::Device { source });
-        }
-        let shm = What::Tmpfs {
-            size: 64 << 20,
-            inodes: 4096,
-            mode: 0o1777,
-            owner: self.ids(Owner::Root),
-            exec: false,
-            directories: Vec::new(),
-        };
-        self.place_ours("/dev/shm", shm);
-        if spec.files.proc.as_ref().is_none_or(|p| p.value != Proc::None) {
-            for (link, target) in
-                [("fd", "/proc/self/fd"), ("stdin", "fd/0"), ("stdout", "fd/1"), ("stderr", "fd/2")]
-            {
-                self.place(dev().join(link), None, What::Link { target: target.into() });
-            }
-        }
-    }
-
-    fn proc(&mut self, spec: &Spec, namespaces: &Namespaces) {
-        let wanted = spec.files.proc.as_ref().map_or(Proc::Pid, |p| p.value);
-        if wanted != Proc::None {
-            self.needs_directory("proc");
-            let what = What::Proc { subset: wanted == Proc::Pid, hide: !namespaces.pid };
-            self.place_ours("/proc", what);
-        }
-    }
-
-    /// A foreign root must have the directory that is mounted on: nothing is made in it.
-    fn needs_directory(&mut self, name: &str) {
-        if let Some((root, at)) = self.foreign.clone() {
-            let path = root.join(name);
-            let there =
-                self.fact(&path).is_some_and(|f| f.end.as_ref().is_ok_and(|e| e.kind == FileKind::Directory));
-            if !there {
-                let problem =
-                    Problem::set_up(format!("the root {root} has no directory /{name} to mount on")).at(at);
-                let instead = if name == "dev" { "dev = [\"none\"]" } else { "proc = \"none\"" };
-                self.problems.push(problem.help(format!("create {path}, or write [files] {instead}")));
-            }
-        }
-    }
-
-    /// Only the users that the process needs, looked up before entering: inside, there is no NSS.
-    fn identity_files(&mut self) {
-        let owner = self.ids(Owner::Root);
-        for (path, content) in identity::files(self.identity, self.facts) {
-            self.place_ours(path, What::Text { content, mode: 0o644, owner });
-        }
-    }
-
     /// Something every jail has: what the spec says of the same place wins.
     fn place_ours(&mut self, path: &str, what: What) {
         if let Ok(path) = AbsPath::new(path) {
@@ -419,103 +317,6 @@ impl Tree<'_> {
         let problem = Problem::usage(format!("the links above {path} lead in a circle")).at(at);
         self.problems.push(problem.help("remove one of the [files] link entries"));
         None
-    }
-
-    fn above(&self, path: &AbsPath) -> Above<'_> {
-        let mut next = path.parent();
-        while let Some(up) = next {
-            match self.places.get(&up) {
-                Some(place) if matches!(place.what, What::Bind { .. } | What::Devpts | What::Proc { .. }) => {
-                    return Above::Bound(place);
-                }
-                Some(place) if matches!(place.what, What::Tmpfs { .. }) => return Above::Ours,
-                _ => next = up.parent(),
-            }
-        }
-        if self.foreign.is_some() { Above::Foreign } else { Above::Ours }
-    }
-
-    /// What a shown directory shows anyway needs no place of its own.
-    fn drop_covered(&mut self) {
-        let covered: Vec<AbsPath> = self
-            .places
-            .values()
-            .filter(|place| match self.above(&place.path) {
-                Above::Bound(Place {
-                    path: top,
-                    what: What::Bind { source: top_source, write: top_write, exec: top_exec, .. },
-                    ..
-                }) => {
-                    let same =
-                        |source: &AbsPath| source.rebase(top_source, top).as_ref() == Some(&place.path);
-                    match &place.what {
-                        What::Bind { source, write, exec, create: None, .. } => {
-                            same(source) && write == top_write && exec == top_exec
-                        }
-                        What::Copy { source, mode: None, owner } => {
-                            same(source) && (owner.is_none() || self.identity.mapped.is_some())
-                        }
-                        // Mirrored links are in the directory itself, and so are our own defaults.
-                        What::Link { .. } => self.same_on_host(place, top, top_source),
-                        _ => place.at.is_none(),
-                    }
-                }
-                _ => false,
-            })
-            .map(|p| p.path.clone())
-            .collect();
-        for path in covered {
-            self.places.remove(&path);
-        }
-    }
-
-    fn same_on_host(&self, place: &Place, top: &AbsPath, top_source: &AbsPath) -> bool {
-        let on_host = place.path.rebase(top, top_source);
-        place.at.is_none()
-            || self.facts.paths.values().flat_map(|f| &f.hops).any(|hop| Some(&hop.link) == on_host.as_ref())
-    }
-
-    /// Nothing is made in a host directory, and nothing of it is hidden: a mount on a host entry is
-    /// undone by the host's next rename.
-    fn check_nesting(&mut self) {
-        let mut found = Vec::new();
-        for place in self.places.values() {
-            let owner = match self.above(&place.path) {
-                Above::Ours => continue,
-                Above::Foreign => match place.what {
-                    What::Bind { .. } | What::Tmpfs { .. } | What::Proc { .. } => continue,
-                    _ => Problem::usage(format!("{} cannot be made: the root directory is the host's", place.path))
-                        .help("jail never writes into a root that it was given; put it there yourself, or use a tmpfs above it"),
-                },
-                Above::Bound(top) => match place.what {
-                    What::Bind { .. } => continue,
-                    _ => Problem::usage(format!("{} cannot be placed inside {}, which is the host's own directory", place.path, top.path))
-                        .also("shown here", top.at)
-                        .help(format!("show only what is needed of {} instead of all of it", top.path)),
-                },
-            };
-            found.push(owner.at(place.at));
-        }
-        self.problems.0.extend(found);
-    }
-
-    /// Directories of the skeleton on the way to each place.
-    fn add_parents(&mut self) {
-        let paths: Vec<AbsPath> = self.places.keys().cloned().collect();
-        for path in paths {
-            if !matches!(self.above(&path), Above::Ours) {
-                continue;
-            }
-            let mut next = path.parent();
-            while let Some(up) = next {
-                if up == AbsPath::root() || self.places.contains_key(&up) {
-                    break;
-                }
-                let place = Place { path: up.clone(), what: What::Directory { mode: 0o755 }, at: None };
-                self.places.insert(up.clone(), place);
-                next = up.parent();
-            }
-        }
     }
 }
 

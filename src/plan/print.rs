@@ -19,7 +19,10 @@ pub fn text(plan: &Plan, sources: &Sources, paint: Paint) -> String {
         if steps.peek().is_none() {
             continue;
         }
-        out += &format!("\n{}  {}\n", paint.blue(name), paint.dim(reason));
+        out += &format!("\n{}\n", paint.blue(name));
+        for line in wrap(reason, 90) {
+            out += &format!("      {}\n", paint.dim(&line));
+        }
         for (index, planned) in steps {
             let words = printable(&describe(&planned.step));
             let from =
@@ -40,6 +43,21 @@ pub fn text(plan: &Plan, sources: &Sources, paint: Paint) -> String {
         }
     }
     out
+}
+
+/// Breaks a sentence at blanks.
+fn wrap(text: &str, width: usize) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    for word in text.split(' ') {
+        match lines.last_mut() {
+            Some(line) if line.len() + word.len() < width => {
+                line.push(' ');
+                line.push_str(word);
+            }
+            _ => lines.push(word.to_owned()),
+        }
+    }
+    lines
 }
 
 fn origin(planned: &Planned, sources: &Sources) -> Option<String> {

@@ -131,7 +131,7 @@ const MKNODAT: Condition = Condition {
 const MPROTECT: Condition = Condition {
     name: "write-execute",
     doc: "with memory-deny-write-execute before Linux 6.3: no mmap writable and executable at once, \
-          no mprotect or pkey_mprotect to executable, no executable shmat (EPERM)",
+          no mprotect or pkey_mprotect to executable (EPERM)",
     call: native::mprotect as u32,
     argument: 2,
     mask: PROT_EXEC,
@@ -139,6 +139,16 @@ const MPROTECT: Condition = Condition {
     only: true,
     errno: EPERM,
     applies: Applies::DenyWriteExecute,
+};
+
+/// PR_SET_MDWE does not see that a segment is also attached writable, so this holds on every kernel.
+const SHMAT: Condition = Condition {
+    name: "shmat",
+    doc: "no executable attachment of shared memory (EPERM), which could be written through another one",
+    call: native::shmat as u32,
+    mask: SHM_EXEC,
+    applies: Applies::Always,
+    ..MPROTECT
 };
 
 /// All conditions, one for each call concerned.
@@ -160,7 +170,7 @@ pub const CONDITIONS: &[Condition] = &[
         only: false,
         ..MPROTECT
     },
-    Condition { call: native::shmat as u32, mask: SHM_EXEC, ..MPROTECT },
+    SHMAT,
 ];
 
 /// The calls that have a condition.

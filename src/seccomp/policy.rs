@@ -5,7 +5,7 @@
 
 use std::borrow::Cow;
 
-use super::calls::{CallSet, native};
+use super::calls::{CallSet, Named, find, native};
 use super::conditions::{Applies, CONDITIONED, CONDITIONS, ENOSYS, EPERM};
 use super::groups::SERVICE;
 
@@ -51,6 +51,14 @@ impl Policy {
                 Some(condition) => Verdict::Conditional(condition.name),
                 None => Verdict::Errno(EPERM.into()),
             },
+        }
+    }
+
+    /// Whether the call of this name may be made, be it on a condition.
+    pub fn allows_named(&self, name: &str) -> bool {
+        match find(name) {
+            Some(Named::Number(number)) => !matches!(self.allows(number), Verdict::Errno(_)),
+            _ => false,
         }
     }
 

@@ -267,13 +267,13 @@ fn the_summary_is_one_line() {
     assert_eq!(
         policy.summary(),
         format!(
-            "@service: {count} calls allowed, EPERM else; conditions: clone ioctl personality socket mknod"
+            "@service: {count} calls allowed, EPERM else; conditions: clone ioctl personality socket mknod shmat"
         )
     );
     let allowed_here = CallSet::KNOWN.names().iter().filter(|n| allowed(&policy, n)).count();
     assert_eq!(count, allowed_here);
     let wx = policy.clone().deny_write_execute(true);
-    assert!(wx.summary().ends_with("socket mknod write-execute"));
+    assert!(wx.summary().ends_with("socket mknod write-execute shmat"));
     assert_eq!(wx.count_allowed(), count);
     assert_ne!(wx, policy);
     assert_eq!(wx.deny_write_execute(false), policy);

@@ -1,0 +1,149 @@
+//! `[privileges]` resolved: capabilities, the system-call policy, and the walls around them.
+//!
+//! Must not know: how any of it is enforced.
+#![forbid(unsafe_code)]
+
+use super::feature::Feature;
+use super::resolve::Context;
+use super::{GivenUp, Namespaces, Privileges};
+use crate::problem::{Kind, Problem, did_you_mean};
+use crate::seccomp::Policy;
+use crate::spec::Spec;
+
+impl Context<'_> {
+    /// Everything of `[privileges]`; `None` if there is no policy to go on with.
+    pub(super) fn privileges(&mut self, spec: &Spec, namespaces: &Namespaces) -> Option<Privileges> {
+        let capabilities = self.capabilities(spec, namespaces);
+        let kernel = self.facts.kernel.clone();
+        let landlock = kernel.landlock > 0;
+        let landlock = self
+            .wants(Feature::Landlock, landlock, "this kernel has no Landlock, or it is not in its lsm= list")
+            .then(|| kernel.landlock.min(6));
+        let seccomp = self.wants(Feature::Seccomp, kernel.seccomp, "this kernel was built without it");
+        let keyring = self.wants(Feature::Keyring, kernel.keyrings, "this kernel has no keyrings");
+        let mut deny = spec.privileges.memory_deny_write_execute.as_ref().is_none_or(|m| m.value);
+        if !deny {
+            let at = spec.privileges.memory_deny_write_execute.as_ref().map(|m| m.at);
+            let what = Feature::MemoryDenyWriteExecute.name();
+            self.given_up.push(GivenUp { what: what.into(), by: what.into(), at });
+        } else {
+            // Before Linux 6.3 the filter refuses such mappings instead.
+            let why = "this kernel is older than Linux 6.3 and there is no filter that could do it";
+            deny = self.wants(Feature::MemoryDenyWriteExecute, kernel.deny_write_execute || seccomp, why);
+        }
+        let session = namespaces.pid || !self.without.contains(&Feature::Session);
+        let policy = match crate::seccomp::resolve(&spec.privileges.system_calls) {
+            Ok(policy) => {
+                self.check_own_drop(spec, capabilities, &policy);
+                policy.deny_write_execute(deny && !kernel.deny_write_execute)
+            }
+            Err(problems) => {
+                self.problems.0.extend(problems.0);
+                return None;
+            }
+        };
+        Some(Privileges {
+            capabilities,
+            last_capability: kernel.last_capability,
+            system_calls: seccomp.then_some(policy),
+            landlock,
+            deny_write_execute: deny && kernel.deny_write_execute,
+            session,
+            keyring,
+        })
+    }
+
+    /// A server that starts as root and drops by itself must be able to: some go on as root when
+    /// the drop is refused, and serve as if nothing had happened (apache2, measured).
+    fn check_own_drop(&mut self, spec: &Spec, capabilities: u64, policy: &Policy) {
+        let refused = |capability: &str, call: &str| {
+            let number = CAPABILITIES.iter().position(|known| *known == capability);
+            number.is_some_and(|n| capabilities >> n & 1 == 1) && !policy.allows_named(call)
+        };
+        if refused("SETUID", "setuid") || refused("SETGID", "setgid") {
+            let at = spec.privileges.capabilities.first().map(|c| c.at);
+            self.problems.push(
+                Problem::usage("the capability to change ids is given, but the system calls for it are not")
+                    .at(at)
+                    .help("write system-calls = [\"@service\", \"@setuid\"], or remove SETUID and SETGID"),
+            );
+        }
+    }
+
+    fn capabilities(&mut self, spec: &Spec, namespaces: &Namespaces) -> u64 {
+        let mut set = 0;
+        for wanted in &spec.privileges.capabilities {
+            let name = wanted.value.to_ascii_uppercase();
+            let name = name.strip_prefix("CAP_").unwrap_or(&name);
+            let Some(number) = CAPABILITIES.iter().position(|known| *known == name) else {
+                let problem =
+                    Problem::usage(format!("there is no capability `{}`", wanted.value)).at(wanted.at);
+                self.problems.push(match did_you_mean(name, CAPABILITIES.iter().copied()) {
+                    Some(near) => problem.help(format!("did you mean `{near}`?")),
+                    None => problem.help("`jail help capabilities` lists them"),
+                });
+                continue;
+            };
+            set |= 1 << number;
+            let problem = if namespaces.user && !namespaces.net && name.starts_with("NET_") {
+                Problem::set_up(format!("only root can give a program CAP_{name} over the host's network"))
+                    .help("run jail as root, remove the capability, or write [network] mode = \"none\"")
+            } else if !namespaces.user && self.facts.caller.capabilities >> number & 1 == 0 {
+                Problem::new(
+                    Kind::SetUp,
+                    format!("jail itself does not have CAP_{name}, so it cannot give it"),
+                )
+                .help("start jail with that capability (CapabilityBoundingSet= of its unit?), or remove it")
+            } else {
+                continue;
+            };
+            self.problems.push(problem.at(wanted.at));
+        }
+        set
+    }
+}
+
+/// Capabilities by the kernel's number (linux/capability.h, Linux 6.18).
+pub const CAPABILITIES: &[&str] = &[
+    "CHOWN",
+    "DAC_OVERRIDE",
+    "DAC_READ_SEARCH",
+    "FOWNER",
+    "FSETID",
+    "KILL",
+    "SETGID",
+    "SETUID",
+    "SETPCAP",
+    "LINUX_IMMUTABLE",
+    "NET_BIND_SERVICE",
+    "NET_BROADCAST",
+    "NET_ADMIN",
+    "NET_RAW",
+    "IPC_LOCK",
+    "IPC_OWNER",
+    "SYS_MODULE",
+    "SYS_RAWIO",
+    "SYS_CHROOT",
+    "SYS_PTRACE",
+    "SYS_PACCT",
+    "SYS_ADMIN",
+    "SYS_BOOT",
+    "SYS_NICE",
+    "SYS_RESOURCE",
+    "SYS_TIME",
+    "SYS_TTY_CONFIG",
+    "MKNOD",
+    "LEASE",
+    "AUDIT_WRITE",
+    "AUDIT_CONTROL",
+    "SETFCAP",
+    "MAC_OVERRIDE",
+    "MAC_ADMIN",
+    "SYSLOG",
+    "WAKE_ALARM",
+    "BLOCK_SUSPEND",
+    "AUDIT_READ",
+    "PERFMON",
+    "BPF",
+    "CHECKPOINT_RESTORE",
+];
