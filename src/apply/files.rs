@@ -113,8 +113,13 @@ pub fn create_on_host(path: &AbsPath, mode: u32, owner: Ids) -> Result<bool, Fau
         Err(rustix::io::Errno::EXIST) => return Ok(false),
         other => other.call(Call::Mkdir)?,
     }
-    own(parent.as_fd(), path.name(), owner)?;
-    rustix::fs::chmodat(&parent, path.name(), Mode::from_raw_mode(mode), AtFlags::empty())
-        .call(Call::Chmod)?;
-    Ok(true)
+    let opened = own(parent.as_fd(), path.name(), owner).and_then(|()| {
+        rustix::fs::chmodat(&parent, path.name(), Mode::from_raw_mode(mode), AtFlags::empty())
+            .call(Call::Chmod)
+    });
+    if opened.is_err() {
+        // Not told to anybody yet: it is undone here.
+        rustix::fs::unlinkat(&parent, path.name(), AtFlags::REMOVEDIR).call(Call::Mkdir)?;
+    }
+    opened.map(|()| true)
 }

@@ -1,8 +1,8 @@
 //! The long-lived parents of a program: the outer process and pid 1.
 //!
 //! `machine` decides (pure), `wire` is what the two say to each other (pure), `launch` starts the
-//! jail, `outer` attends to it, `terminal` relays a pseudo-terminal. Must not know: the spec, or
-//! what any step does.
+//! jail, `outer` attends to it, `terminal` relays a pseudo-terminal, `janitor` undoes what a failed
+//! start in place has made. Must not know: the spec, or what any step does.
 //!
 //! ```text
 //!  outer ---clone(new namespaces)---> first process: sets up, drops privileges
@@ -11,6 +11,7 @@
 //!    | <------- socket -------------> executes sys/init (pid 1)
 //! ```
 
+mod janitor;
 mod launch;
 pub mod machine;
 mod outer;
@@ -18,7 +19,7 @@ mod terminal;
 pub mod wire;
 
 use crate::apply::{self, Call, Failure, State};
-use crate::plan::Plan;
+use crate::plan::{Plan, Step};
 use nix::errno::Errno;
 
 /// How a jail ended.
@@ -58,11 +59,19 @@ fn in_place(plan: &Plan) -> Stopped {
         Ok(state) => state,
         Err(fault) => return Stopped::Step(fault.in_step(0)),
     };
+    let makes = plan.steps.iter().position(|p| matches!(p.step, Step::CreateDirectory { .. }));
+    let janitor = match makes.map(|step| (step, janitor::Janitor::start(plan))) {
+        None => None,
+        Some((_, Ok(janitor))) => Some(janitor),
+        Some((step, Err(errno))) => return Stopped::Step(failed(step, Call::Clone, errno)),
+    };
     match apply::run(&plan.steps, 0, &mut state) {
         // Execute never returns success.
         Ok(()) => Stopped::Vanished,
         Err(failure) => {
-            outer::undo(plan, &state.created);
+            if let Some(janitor) = janitor {
+                janitor.undo(&state.created);
+            }
             Stopped::Step(failure)
         }
     }

@@ -277,6 +277,31 @@ pub fn take_received(raw: std::os::fd::RawFd) -> OwnedFd {
     unsafe { OwnedFd::from_raw_fd(raw) }
 }
 
+/// Runs `child` in a process that is no child of this one: init reaps it. It has a copy of
+/// everything.
+///
+/// # Errors
+/// Those of fork(2).
+pub fn run_detached(child: impl FnOnce()) -> Result<()> {
+    // SAFETY: this process has a single thread, so no lock is held by one that is not copied.
+    let between = check(unsafe { libc::fork() }.into())?;
+    if between != 0 {
+        let pid = i32::try_from(between).map_err(|_| Errno::EOVERFLOW)?;
+        let status = wait_for(pid, true)?;
+        return if status == Some(0) { Ok(()) } else { Err(Errno::EAGAIN) };
+    }
+    // SAFETY: as above.
+    let code = match unsafe { libc::fork() } {
+        0 => {
+            child();
+            0
+        }
+        pid => i32::from(pid < 0),
+    };
+    // SAFETY: ends a copy of this process without running what belongs to the original.
+    unsafe { libc::_exit(code) }
+}
+
 /// Waits for one child, or only asks with `block` false; `None` if it has not ended.
 ///
 /// # Errors

@@ -1,32 +1,51 @@
 //! Signal dispositions and masks of the whole process.
+//!
+//! The kernel is asked directly, with all 64 bits: libc's sets leave out the two signals that it
+//! uses for threads, which then would kill the outer process instead of being forwarded.
 
 use super::{Result, check};
-use nix::sys::signal::{SigSet, SigmaskHow, sigprocmask};
 use std::os::fd::{FromRawFd, OwnedFd};
 
 /// The highest signal number of Linux.
 pub const LAST: i32 = 64;
+
+/// One bit for each signal, as the kernel has it.
+type Set = u64;
 
 /// Blocks every signal; what arrives is read from [`descriptor`].
 ///
 /// # Errors
 /// None known.
 pub fn block_all() -> Result<()> {
-    sigprocmask(SigmaskHow::SIG_SETMASK, Some(&SigSet::all()), None)
+    set_mask(Set::MAX)
+}
+
+fn set_mask(mask: Set) -> Result<()> {
+    // SAFETY: the kernel reads one set of the size that it is told.
+    let done = unsafe {
+        libc::syscall(
+            libc::SYS_rt_sigprocmask,
+            libc::SIG_SETMASK,
+            &raw const mask,
+            std::ptr::null::<Set>(),
+            size_of::<Set>(),
+        )
+    };
+    check(done).map(|_| ())
 }
 
 /// Every disposition back to its default and nothing blocked: what a program expects to find.
 /// (Rust's runtime leaves SIGPIPE ignored, and callers leave others; both survive execve.)
 ///
 /// # Errors
-/// None known: numbers that libc keeps for itself are passed over.
+/// None known.
 pub fn reset_all() -> Result<()> {
     #[repr(C)]
     struct KernelAction {
         handler: usize,
         flags: libc::c_ulong,
         restorer: usize,
-        mask: u64,
+        mask: Set,
     }
     let default = KernelAction { handler: libc::SIG_DFL, flags: 0, restorer: 0, mask: 0 };
     for number in 1..=LAST {
@@ -41,12 +60,12 @@ pub fn reset_all() -> Result<()> {
                 number,
                 &raw const default,
                 std::ptr::null::<KernelAction>(),
-                8usize,
+                size_of::<Set>(),
             )
         };
         check(done)?;
     }
-    sigprocmask(SigmaskHow::SIG_SETMASK, Some(&SigSet::empty()), None)
+    set_mask(0)
 }
 
 /// A signalfd(2) for every signal.
@@ -54,11 +73,11 @@ pub fn reset_all() -> Result<()> {
 /// # Errors
 /// EMFILE, ENOMEM.
 pub fn descriptor() -> Result<OwnedFd> {
-    let all = SigSet::all();
+    let all = Set::MAX;
     let flags = libc::SFD_CLOEXEC | libc::SFD_NONBLOCK;
-    // SAFETY: the set lives during the call; the returned number is checked before it is owned.
-    let raw = unsafe { libc::signalfd(-1, std::ptr::from_ref(all.as_ref()), flags) };
-    check(raw.into())?;
+    // SAFETY: the kernel reads one set of the size that it is told.
+    let raw = check(unsafe { libc::syscall(libc::SYS_signalfd4, -1, &raw const all, size_of::<Set>(), flags) })?;
+    let raw = i32::try_from(raw).map_err(|_| nix::errno::Errno::EBADF)?;
     // SAFETY: `raw` was just returned by the kernel and belongs to nobody else.
     Ok(unsafe { OwnedFd::from_raw_fd(raw) })
 }
@@ -83,8 +102,9 @@ pub fn next(descriptor: &OwnedFd) -> Result<Option<i32>> {
 pub fn die_by(signal: i32) -> ! {
     // A core of the launcher would say nothing and could overwrite the program's.
     if super::process::not_dumpable().is_ok() && reset_all().is_ok() {
-        // SAFETY: no pointers; all dispositions are defaults now.
-        unsafe { libc::raise(signal) };
+        // To the process: raise(3) refuses libc's own two. All dispositions are defaults now.
+        let sent = super::process::send_signal(std::process::id().cast_signed(), signal);
+        log::debug!("dying by signal {signal}: {sent:?}");
     }
     std::process::exit(128 + signal)
 }

@@ -1,0 +1,115 @@
+//! The host as a test sees it: what a jail could leave behind, and a corner of it that a test may
+//! change.
+//!
+//! Must not know: how to run a jail.
+
+use nix::mount::{MsFlags, mount};
+use nix::sched::{CloneFlags, unshare};
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+/// Nothing in these tests takes longer on a machine that works.
+pub const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Waits until something is so; panics if it never is.
+pub fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
+    let begin = Instant::now();
+    while !is_so() {
+        assert!(begin.elapsed() < PATIENCE, "not within {PATIENCE:?}: {what}");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// Runs `body` on a thread with a mount table and a network of its own, so that mounts and ports
+/// are no other test's business. Loopback is up.
+pub fn isolated(body: impl FnOnce() + Send + 'static) {
+    let thread = std::thread::spawn(|| {
+        unshare(CloneFlags::CLONE_NEWNS | CloneFlags::CLONE_NEWNET).expect("root may unshare");
+        let flags = MsFlags::MS_REC | MsFlags::MS_PRIVATE;
+        mount(None::<&str>, "/", None::<&str>, flags, None::<&str>).expect("mounts made private");
+        jail::sys::mount::loopback_up().expect("loopback");
+        body();
+    });
+    if let Err(panic) = thread.join() {
+        std::panic::resume_unwind(panic);
+    }
+}
+
+/// A tmpfs on a directory of this thread's own mount table; see [`isolated`].
+pub fn mount_tmpfs(on: &Path) {
+    mount(Some("none"), on, Some("tmpfs"), MsFlags::empty(), None::<&str>).expect("tmpfs mounted");
+}
+
+/// Mounts made below `path` later spread to every copy of it, as on a host run by systemd.
+pub fn make_shared(path: &Path) {
+    let flags = MsFlags::MS_REC | MsFlags::MS_SHARED;
+    mount(None::<&str>, path, None::<&str>, flags, None::<&str>).expect("mount made shared");
+}
+
+/// This thread's mount table, as it is.
+pub fn mount_table() -> String {
+    std::fs::read_to_string("/proc/thread-self/mountinfo").unwrap()
+}
+
+/// Every cgroup there is.
+pub fn cgroups() -> BTreeSet<String> {
+    let mut found = BTreeSet::new();
+    let mut rest = vec![std::path::PathBuf::from("/sys/fs/cgroup")];
+    while let Some(directory) = rest.pop() {
+        for entry in std::fs::read_dir(&directory).into_iter().flatten().flatten() {
+            if entry.file_type().is_ok_and(|t| t.is_dir()) {
+                found.insert(entry.path().display().to_string());
+                rest.push(entry.path());
+            }
+        }
+    }
+    found
+}
+
+/// Everything below a directory: path, mode, owner.
+pub fn listing(directory: &Path) -> BTreeSet<String> {
+    use std::os::unix::fs::MetadataExt;
+    let mut found = BTreeSet::new();
+    let mut rest = vec![directory.to_owned()];
+    while let Some(path) = rest.pop() {
+        let Ok(meta) = path.symlink_metadata() else { continue };
+        found.insert(format!("{} {:o} {}:{}", path.display(), meta.mode(), meta.uid(), meta.gid()));
+        if meta.is_dir() {
+            rest.extend(std::fs::read_dir(&path).into_iter().flatten().flatten().map(|e| e.path()));
+        }
+    }
+    found
+}
+
+/// Processes that have to do with a test: `unique` (a name of its own directory) is on their command
+/// line or in their mount table.
+pub fn processes_of(unique: &str) -> Vec<String> {
+    let own = std::process::id().to_string();
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir("/proc").unwrap().flatten() {
+        let pid = entry.file_name().to_string_lossy().into_owned();
+        if pid.parse::<u32>().is_err() || pid == own {
+            continue;
+        }
+        let read = |name: &str| std::fs::read(entry.path().join(name)).unwrap_or_default();
+        let text = [read("cmdline"), read("mountinfo")].concat();
+        if String::from_utf8_lossy(&text).contains(unique) {
+            found.push(format!("{pid}: {}", String::from_utf8_lossy(&read("comm")).trim()));
+        }
+    }
+    found
+}
+
+/// What must not change.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Snapshot {
+    /// The mount table.
+    pub mounts: String,
+    cgroups: BTreeSet<String>,
+}
+
+/// Takes the host's state.
+pub fn snapshot() -> Snapshot {
+    Snapshot { mounts: mount_table(), cgroups: cgroups() }
+}

@@ -1,0 +1,65 @@
+//! The one integration test binary. It tests the real `jail`, and it is also the probe: re-executed
+//! inside a jail, it reports what it can see and do there.
+//!
+//! Must not know: how `jail` does it. Tests are grouped in rings by what they need of the machine;
+//! see `ring`.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test that cannot go on panics with the reason"
+)]
+
+mod careless;
+mod cli;
+mod host;
+mod inject;
+mod plans;
+mod probe;
+mod process;
+mod promises;
+mod ring;
+mod run;
+mod servers;
+mod shapes;
+mod signals;
+#[cfg(target_arch = "x86_64")]
+mod syscalls;
+mod terminal;
+mod tidy;
+#[cfg(target_arch = "x86_64")]
+mod tracer;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let mut words = std::env::args().skip(1);
+    if words.next().as_deref() == Some("probe") {
+        return probe::main(&words.collect::<Vec<_>>());
+    }
+    let mut arguments = libtest_mimic::Arguments::from_args();
+    if arguments.test_threads.is_none() {
+        arguments.test_threads = Some(4);
+    }
+    let tests = [
+        tidy::tests(),
+        plans::tests(),
+        cli::tests(),
+        promises::tests(),
+        shapes::tests(),
+        process::tests(),
+        signals::tests(),
+        terminal::tests(),
+        inject::tests(),
+        #[cfg(target_arch = "x86_64")]
+        syscalls::tests(),
+        servers::tests(),
+    ];
+    let plan = ring::Rings::of_this_machine();
+    let trials = tests.into_iter().flatten().map(|test| plan.trial(test)).collect();
+    let conclusion = libtest_mimic::run(&arguments, trials);
+    run::clean_up();
+    if !arguments.list {
+        plan.print_skipped();
+    }
+    conclusion.exit_code()
+}

@@ -1,0 +1,248 @@
+//! Golden plans: what each shipped spec becomes on a host that is described here, as data. Run with
+//! `UPDATE_GOLDEN=1` to write them anew after a change that was meant.
+//!
+//! Must not know: anything of the host that runs the tests.
+
+use crate::ring::Ring::Pure;
+use crate::ring::{Test, test};
+use jail::jail::ask::ask;
+use jail::jail::facts::{Caller, End, Facts, FileKind, Group, Hop, Kernel, PathFact, Questions, Stop, User};
+use jail::jail::path::AbsPath;
+use jail::jail::resolve::{Feature, resolve};
+use jail::plan::Plan;
+use jail::plan::{build, print};
+use jail::problem::{Paint, Problems, Sources};
+use jail::spec::load::{Roots, Trust, load_from};
+use std::path::{Path, PathBuf};
+
+/// The tests of this file.
+pub fn tests() -> Vec<Test> {
+    let mut tests: Vec<Test> = jail::spec::builtin::SPECS
+        .iter()
+        .map(|spec| test(Pure, format!("plans::golden_{}", spec.name), || golden_plan(spec.name)))
+        .collect();
+    tests.push(test(Pure, "plans::the_same_facts_give_the_same_plan", the_same_facts_give_the_same_plan));
+    tests.push(test(
+        Pure,
+        "plans::rootless_gives_up_nothing_in_silence",
+        rootless_gives_up_nothing_in_silence,
+    ));
+    tests.push(test(Pure, "plans::an_old_kernel_is_one_clear_error", an_old_kernel_is_one_clear_error));
+    tests.push(test(Pure, "plans::what_the_kernel_lacks_is_an_error", what_the_kernel_lacks_is_an_error));
+    tests.push(test(
+        Pure,
+        "plans::every_shipped_spec_gets_the_whole_kernel_wall",
+        every_shipped_spec_gets_the_whole_wall,
+    ));
+    tests
+}
+
+/// Where golden files are.
+pub fn golden(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(name)
+}
+
+/// Compares a text with a golden file, or writes the file when that is what was asked for.
+#[track_caller]
+pub fn compare(file: &Path, text: &str) {
+    if std::env::var_os("UPDATE_GOLDEN").is_some() {
+        std::fs::create_dir_all(file.parent().unwrap()).unwrap();
+        return std::fs::write(file, text).unwrap();
+    }
+    let expected = std::fs::read_to_string(file).unwrap_or_else(|e| panic!("{}: {e}", file.display()));
+    if let Some((number, (is, should))) =
+        text.lines().zip(expected.lines()).enumerate().find(|(_, (is, should))| is != should)
+    {
+        panic!(
+            "{}:{}\n  is:     {is}\n  should: {should}\n(UPDATE_GOLDEN=1 accepts it)",
+            file.display(),
+            number + 1
+        );
+    }
+    assert_eq!(text, expected, "{} (UPDATE_GOLDEN=1 accepts it)", file.display());
+}
+
+/// A usr-merged Debian host of the usual kind, seen by root.
+fn host(questions: &Questions) -> Facts {
+    let everything = (1 << 41) - 1;
+    Facts {
+        caller: Caller { capabilities: everything, can_start_session: true, ..Caller::default() },
+        kernel: Kernel {
+            version: (6, 12),
+            landlock: 6,
+            last_capability: 40,
+            seccomp: true,
+            deny_write_execute: true,
+            keyrings: true,
+        },
+        users: questions.users.iter().map(|name| (name.clone(), user(name))).collect(),
+        groups: questions.groups.iter().map(|name| (name.clone(), group(name))).collect(),
+        paths: questions.paths.iter().map(|path| (path.clone(), fact(path))).collect(),
+        links: questions.links.iter().filter_map(|link| Some((link.clone(), common_link(link)?))).collect(),
+        auto: questions.auto.as_ref().map(|_| (2_000_123, 2_000_123)),
+        env: Default::default(),
+    }
+}
+
+fn user(name: &str) -> Option<User> {
+    let known = [("www-data", 33), ("redis", 105), ("memcache", 106)];
+    let (name, id) = known.into_iter().find(|(known, _)| *known == name)?;
+    let (home, shell) = ("/nonexistent".into(), "/usr/sbin/nologin".into());
+    Some(User { name: name.into(), uid: id, gid: id, group: name.into(), home, shell })
+}
+
+fn group(name: &str) -> Option<Group> {
+    user(name).map(|u| Group { name: u.group, gid: u.gid })
+}
+
+fn common_link(link: &AbsPath) -> Option<String> {
+    let known = [
+        ("/bin", "usr/bin"),
+        ("/sbin", "usr/sbin"),
+        ("/lib", "usr/lib"),
+        ("/lib64", "usr/lib64"),
+        ("/var/run", "/run"),
+        ("/var/lock", "/run/lock"),
+    ];
+    known.into_iter().find(|(known, _)| *known == link.as_str()).map(|(_, target)| target.to_owned())
+}
+
+const FILES: &[(&str, u64)] = &[
+    ("/etc/hosts", 187),
+    ("/etc/host.conf", 9),
+    ("/etc/gai.conf", 2584),
+    ("/etc/services", 12813),
+    ("/etc/timezone", 8),
+    ("/etc/mime.types", 72029),
+    ("/etc/ssl/openssl.cnf", 12411),
+    ("/etc/locale.alias", 2996),
+    ("/etc/passwd", 1600),
+    ("/etc/group", 800),
+    ("/usr/share/zoneinfo/Etc/UTC", 114),
+    ("/run/systemd/resolve/stub-resolv.conf", 920),
+];
+
+const LINKS: &[(&str, &str, &str)] = &[
+    ("/etc/resolv.conf", "../run/systemd/resolve/stub-resolv.conf", "/run/systemd/resolve/stub-resolv.conf"),
+    ("/etc/localtime", "/usr/share/zoneinfo/Etc/UTC", "/usr/share/zoneinfo/Etc/UTC"),
+];
+
+const MISSING: &[&str] = &["/etc/pki/ca-trust", "/etc/crypto-policies", "/usr/local/share/ca-certificates"];
+
+fn fact(path: &AbsPath) -> PathFact {
+    if MISSING.contains(&path.as_str()) {
+        return PathFact { hops: Vec::new(), end: Err(Stop { errno: 2, path: path.clone() }) };
+    }
+    let link = LINKS.iter().find(|(link, ..)| *link == path.as_str());
+    let hops =
+        link.map(|(link, target, _)| Hop { link: abs(link), target: (*target).to_owned(), untrusted: None });
+    let end = link.map_or(path.clone(), |(_, _, end)| abs(end));
+    let file = FILES.iter().find(|(file, _)| *file == end.as_str());
+    let (kind, size, mode) =
+        file.map_or((FileKind::Directory, 0, 0o755), |(_, size)| (FileKind::File, *size, 0o644));
+    PathFact {
+        hops: hops.into_iter().collect(),
+        end: Ok(End { path: end, kind, size, mode, uid: 0, gid: 0 }),
+    }
+}
+
+fn abs(path: &str) -> AbsPath {
+    AbsPath::new(path).unwrap()
+}
+
+/// The plan of a shipped spec on that host, with `change` made to the facts.
+fn plan(name: &str, without: &[Feature], change: impl Fn(&mut Facts)) -> (Result<Plan, Problems>, Sources) {
+    let nowhere = Roots { working: "/nonexistent".into(), system: "/nonexistent".into() };
+    let mut sources = Sources::default();
+    let loaded = load_from(&nowhere, name, Trust::Root, &mut sources).unwrap();
+    let questions = ask(&loaded.spec, name).unwrap();
+    let mut facts = host(&questions);
+    change(&mut facts);
+    (resolve(name, &loaded.spec, &facts, without).map(|jail| build::build(&jail)), sources)
+}
+
+#[track_caller]
+fn planned(name: &str) -> (Plan, Sources) {
+    let (plan, sources) = plan(name, &[], |_| {});
+    (plan.unwrap_or_else(|problems| panic!("{}", problems.render(&sources, Paint(false)))), sources)
+}
+
+fn golden_plan(name: &str) {
+    let (plan, sources) = planned(name);
+    compare(&golden(&format!("plans/{name}.txt")), &print::text(&plan, &sources, Paint(false)));
+}
+
+fn the_same_facts_give_the_same_plan() {
+    for spec in jail::spec::builtin::SPECS {
+        let (first, sources) = planned(spec.name);
+        assert_eq!(first, planned(spec.name).0, "{}", spec.name);
+        let json = print::json(&first, &sources);
+        let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+        assert_eq!(json["steps"].as_array().unwrap().len(), first.steps.len());
+    }
+}
+
+/// A stranger with supplementary groups: only root can drop them.
+fn rootless_gives_up_nothing_in_silence() {
+    let stranger = |facts: &mut Facts| {
+        facts.caller =
+            Caller { uid: 1000, gid: 1000, groups: vec![27], can_start_session: true, ..Caller::default() };
+        facts.auto = Some((1000, 1000));
+    };
+    let (refused, sources) = plan("hello", &[], stranger);
+    let text = refused.unwrap_err().render(&sources, Paint(false));
+    assert!(text.contains("--without groups"), "{text}");
+    let (given_up, _) = plan("hello", &[Feature::Groups], stranger);
+    let given_up = given_up.unwrap().given_up;
+    assert_eq!(given_up.iter().map(|g| g.what.as_str()).collect::<Vec<_>>(), ["groups"]);
+}
+
+fn an_old_kernel_is_one_clear_error() {
+    let (refused, sources) = plan("nginx", &[], |facts| facts.kernel.version = (5, 13));
+    let problems = refused.unwrap_err();
+    assert_eq!((problems.0.len(), problems.code()), (1, 125));
+    compare(
+        &golden("messages/kernel-too-old.stderr"),
+        &format!("exit 125\n{}", problems.render(&sources, Paint(false))),
+    );
+}
+
+fn what_the_kernel_lacks_is_an_error() {
+    type Lack = fn(&mut Facts);
+    let lacks: [(Feature, Lack); 3] = [
+        (Feature::Landlock, |f| f.kernel.landlock = 0),
+        (Feature::Seccomp, |f| f.kernel.seccomp = false),
+        (Feature::Keyring, |f| f.kernel.keyrings = false),
+    ];
+    for (feature, lack) in lacks {
+        let (refused, sources) = plan("nginx", &[], lack);
+        let problems = refused.unwrap_err();
+        let text = problems.render(&sources, Paint(false));
+        assert_eq!(problems.code(), 125);
+        compare(
+            &golden(&format!("messages/kernel-without-{}.stderr", feature.name())),
+            &format!("exit 125\n{text}"),
+        );
+        let (given_up, _) = plan("nginx", &[feature], lack);
+        assert_eq!(
+            given_up.unwrap().given_up.iter().map(|g| g.what.clone()).collect::<Vec<_>>(),
+            [feature.name()]
+        );
+    }
+}
+
+/// No shipped spec gives anything up.
+fn every_shipped_spec_gets_the_whole_wall() {
+    use jail::plan::Step;
+    for spec in jail::spec::builtin::SPECS {
+        let (plan, _) = planned(spec.name);
+        assert_eq!(plan.given_up, [], "{}", spec.name);
+        let has = |wanted: fn(&Step) -> bool| plan.steps.iter().any(|p| wanted(&p.step));
+        assert!(has(|s| matches!(s, Step::Seccomp(_))), "{}", spec.name);
+        assert!(has(|s| matches!(s, Step::LandlockRestrict)), "{}", spec.name);
+        assert!(has(|s| matches!(s, Step::CheckProcess(_))), "{}", spec.name);
+        assert!(has(|s| matches!(s, Step::DenyWriteExecute)), "{}", spec.name);
+        assert!(has(|s| matches!(s, Step::Keyring)), "{}", spec.name);
+        assert!(matches!(plan.steps.last().map(|p| &p.step), Some(Step::Execute { .. })), "{}", spec.name);
+    }
+}

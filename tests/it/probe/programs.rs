@@ -1,0 +1,166 @@
+//! Small programs that tests of process handling need: they end, wait, count signals, leave
+//! children behind.
+//!
+//! Must not know: who runs them.
+
+use super::calls::{call, call1, call2};
+use std::io::{Read, Write};
+use std::process::ExitCode;
+
+/// Plays one part; its name and numbers come from the command line.
+pub fn main(part: &str, words: &[String]) -> ExitCode {
+    let number = |index: usize| words.get(index).and_then(|w| w.parse::<i32>().ok()).unwrap_or(0);
+    match part {
+        "exit" => return ExitCode::from(u8::try_from(number(0)).unwrap()),
+        "die" => die(number(0)),
+        "signals" => signals(),
+        "wait" => {
+            say("ready");
+            wait();
+        }
+        "ignore-stop" => {
+            block_all();
+            say("ready");
+            wait();
+        }
+        "orphans" => orphans(),
+        "daemonise" => daemonise(),
+        "close-output" => {
+            say("last words");
+            close(1);
+            wait();
+        }
+        "stdin" => {
+            let mut text = String::new();
+            std::io::stdin().read_to_string(&mut text).unwrap();
+            println!("{} bytes: {text}", text.len());
+        }
+        "fill" => fill(&words[0]),
+        other => panic!("the probe has no part {other}"),
+    }
+    ExitCode::SUCCESS
+}
+
+fn say(line: &str) {
+    let mut out = std::io::stdout().lock();
+    writeln!(out, "{line}").and_then(|()| out.flush()).unwrap();
+}
+
+fn wait() {
+    loop {
+        // SAFETY: no arguments.
+        unsafe { libc::pause() };
+    }
+}
+
+fn close(fd: u64) {
+    call1(libc::SYS_close, fd).unwrap();
+}
+
+/// All 64, by the raw call: glibc keeps two real-time signals to itself.
+fn block_all() -> u64 {
+    let all = u64::MAX;
+    call(libc::SYS_rt_sigprocmask, [libc::SIG_SETMASK as u64, &raw const all as u64, 0, 8, 0, 0]).unwrap();
+    all
+}
+
+fn die(number: i32) {
+    let none = 0u64;
+    call(libc::SYS_rt_sigprocmask, [libc::SIG_SETMASK as u64, &raw const none as u64, 0, 8, 0, 0]).unwrap();
+    // The default action: 32 bytes of kernel sigaction, all zero.
+    let default = [0u64; 4];
+    if ![libc::SIGKILL, libc::SIGSTOP].contains(&number) {
+        call(libc::SYS_rt_sigaction, [number as u64, default.as_ptr() as u64, 0, 8, 0, 0]).unwrap();
+    }
+    call2(libc::SYS_kill, std::process::id().into(), number as u64).unwrap();
+    wait();
+}
+
+/// Prints the number of each signal that comes.
+fn signals() {
+    let all = block_all();
+    say("ready");
+    loop {
+        match call(libc::SYS_rt_sigtimedwait, [&raw const all as u64, 0, 0, 8, 0, 0]) {
+            Ok(number) => say(&number.to_string()),
+            Err(libc::EINTR) => {}
+            Err(errno) => panic!("rt_sigtimedwait: {errno}"),
+        }
+    }
+}
+
+fn fork() -> i32 {
+    // SAFETY: this program has one thread.
+    let pid = unsafe { libc::fork() };
+    assert!(pid >= 0, "fork: {}", std::io::Error::last_os_error());
+    pid
+}
+
+/// Makes 20 children that end as orphans of pid 1, and waits until no process but these two is left.
+fn orphans() {
+    for _ in 0..20 {
+        let child = fork();
+        if child == 0 {
+            if fork() == 0 {
+                std::thread::sleep(std::time::Duration::from_millis(5));
+            }
+            std::process::exit(0);
+        }
+        let mut status = 0;
+        // SAFETY: one int is written.
+        unsafe { libc::waitpid(child, &raw mut status, 0) };
+    }
+    let begin = std::time::Instant::now();
+    loop {
+        let others: Vec<String> = others();
+        if others.is_empty() {
+            return say("all reaped");
+        }
+        assert!(begin.elapsed().as_secs() < 15, "not reaped: {others:?}");
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
+}
+
+fn others() -> Vec<String> {
+    let own = std::process::id().to_string();
+    let entries = std::fs::read_dir("/proc").unwrap().flatten();
+    let names = entries.map(|e| e.file_name().to_string_lossy().into_owned());
+    names.filter(|n| n.parse::<u32>().is_ok() && *n != own && n != "1").collect()
+}
+
+/// Ends while a child of its own goes on.
+fn daemonise() {
+    if fork() == 0 {
+        wait();
+    }
+}
+
+/// Writes a file until there is no more room, then makes files until there are no more inodes;
+/// prints how far it got and why it ended.
+fn fill(directory: &str) {
+    let path = format!("{directory}/big");
+    let mut file = std::fs::File::create(&path).unwrap();
+    let mut bytes = 0;
+    let why = loop {
+        match file.write(&[0; 4096]) {
+            Ok(n) => bytes += n,
+            Err(error) => break error.raw_os_error().unwrap_or(0),
+        }
+        if bytes > 1 << 30 {
+            break 0;
+        }
+    };
+    drop(file);
+    std::fs::remove_file(&path).unwrap();
+    let mut files = 0;
+    let then = loop {
+        match std::fs::File::create(format!("{directory}/{files}")) {
+            Ok(_) => files += 1,
+            Err(error) => break error.raw_os_error().unwrap_or(0),
+        }
+        if files > 1 << 20 {
+            break 0;
+        }
+    };
+    println!("{bytes} {} {files} {}", super::calls::name(why), super::calls::name(then));
+}

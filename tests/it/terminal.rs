@@ -1,0 +1,243 @@
+//! `jail run shell` on a terminal: job control, Ctrl-C, the window size; and nothing typed into the
+//! caller's terminal from inside.
+//!
+//! Must not know: how the terminal is relayed.
+
+use crate::host::{PATIENCE, wait_until};
+use crate::ring::Ring::{Root, Rootless};
+use crate::ring::{Test, test};
+use crate::run::{Room, jail, jail_as_stranger};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::pty::{OpenptyResult, Winsize, openpty};
+use nix::sys::termios::tcgetattr;
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::unix::process::CommandExt;
+use std::process::{Child, Command};
+use std::time::Instant;
+
+/// The tests of this file.
+pub fn tests() -> Vec<Test> {
+    vec![
+        test(Root, "terminal::a_shell_has_job_control", || a_shell_has_job_control(jail(["run", "shell"]))),
+        test(Rootless, "terminal::a_shell_has_job_control_rootless", || {
+            a_shell_has_job_control(jail_as_stranger(["run", "shell"]))
+        }),
+        test(
+            Root,
+            "terminal::control_c_interrupts_the_foreground_job",
+            control_c_interrupts_the_foreground_job,
+        ),
+        test(Root, "terminal::the_window_size_is_passed_on", the_window_size_is_passed_on),
+        test(
+            Root,
+            "terminal::nothing_is_typed_into_the_callers_terminal",
+            nothing_is_typed_into_the_callers_terminal,
+        ),
+        test(
+            Root,
+            "terminal::without_a_terminal_of_its_own_it_has_none",
+            without_a_terminal_of_its_own_it_has_none,
+        ),
+        test(Root, "terminal::the_callers_terminal_is_restored", the_callers_terminal_is_restored),
+        test(Root, "terminal::a_hung_up_terminal_ends_the_shell", a_hung_up_terminal_ends_the_shell),
+    ]
+}
+
+/// A process on a pseudo-terminal that this test is the user of.
+struct Session {
+    child: Child,
+    master: OwnedFd,
+    slave: OwnedFd,
+    seen: String,
+}
+
+impl Session {
+    fn start(mut command: Command) -> Self {
+        let size = Winsize { ws_row: 33, ws_col: 111, ws_xpixel: 0, ws_ypixel: 0 };
+        let OpenptyResult { master, slave } = openpty(Some(&size), None).unwrap();
+        // What is started must not hold the user's side.
+        nix::fcntl::fcntl(&master, nix::fcntl::FcntlArg::F_SETFD(nix::fcntl::FdFlag::FD_CLOEXEC)).unwrap();
+        let stream = || std::process::Stdio::from(slave.try_clone().unwrap());
+        command.env("TERM", "dumb").stdin(stream()).stdout(stream()).stderr(stream());
+        // SAFETY: system calls on numbers only, between fork and exec.
+        unsafe {
+            command.pre_exec(|| {
+                if libc::setsid() < 0 || libc::ioctl(0, libc::TIOCSCTTY, 0) < 0 {
+                    return Err(std::io::Error::last_os_error());
+                }
+                Ok(())
+            });
+        }
+        Session { child: command.spawn().unwrap(), master, slave, seen: String::new() }
+    }
+
+    fn typed(&self, text: &str) {
+        nix::unistd::write(&self.master, text.as_bytes()).unwrap();
+    }
+
+    /// Reads until `text` was printed after what was expected before.
+    #[track_caller]
+    fn expect(&mut self, text: &str) -> String {
+        let begin = Instant::now();
+        loop {
+            if let Some(at) = self.seen.find(text) {
+                let rest = self.seen.split_off(at + text.len());
+                return std::mem::replace(&mut self.seen, rest);
+            }
+            assert!(begin.elapsed() < PATIENCE, "no {text:?} in {:?}", self.seen);
+            self.read_some();
+        }
+    }
+
+    fn read_some(&mut self) -> bool {
+        let mut waiting = [PollFd::new(self.master.as_fd(), PollFlags::POLLIN)];
+        if poll(&mut waiting, PollTimeout::from(100u8)).unwrap() == 0 {
+            return false;
+        }
+        let mut buffer = [0; 4096];
+        let n = nix::unistd::read(&self.master, &mut buffer).unwrap_or(0);
+        self.seen += &String::from_utf8_lossy(&buffer[..n]);
+        n > 0
+    }
+
+    /// Reads until nothing comes any more.
+    fn read_quietly(&mut self) {
+        while self.read_some() {}
+    }
+
+    #[track_caller]
+    fn end(&mut self) -> Option<i32> {
+        let mut status = None;
+        wait_until("the session ends", || {
+            self.read_some();
+            status = self.child.try_wait().unwrap();
+            status.is_some()
+        });
+        status.unwrap().code()
+    }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        if matches!(self.child.try_wait(), Ok(None)) {
+            crate::run::end(&mut self.child);
+        }
+    }
+}
+
+fn a_shell_has_job_control(command: Command) {
+    let mut session = Session::start(command);
+    let greeting = session.expect("jail$ ");
+    assert!(!greeting.contains("job control"), "{greeting}");
+    session.typed("test -t 0 && test -t 1 && test -t 2 && echo all termi''nals; set -o | grep monitor\n");
+    session.expect("all terminals");
+    let listed = session.expect("jail$ ");
+    assert!(listed.contains("on"), "{listed}");
+    session.typed("sleep 1000 &\n");
+    session.expect("jail$ ");
+    session.typed("jobs\n");
+    session.expect("Running");
+    session.typed("kill %1; exit 7\n");
+    assert_eq!(session.end(), Some(7));
+}
+
+fn control_c_interrupts_the_foreground_job() {
+    let mut session = Session::start(jail(["run", "shell"]));
+    session.expect("jail$ ");
+    session.typed("echo be''gin; sleep 1000\n");
+    session.expect("begin");
+    // Again and again: the first ones may come before the job is in the foreground.
+    wait_until("the prompt is back", || {
+        session.typed("\x03");
+        session.read_quietly();
+        session.seen.contains("jail$ ")
+    });
+    session.typed("echo ali''ve\n");
+    session.expect("alive");
+    session.typed("exit 0\n");
+    assert_eq!(session.end(), Some(0));
+}
+
+fn the_window_size_is_passed_on() {
+    let mut session = Session::start(jail(["run", "shell"]));
+    session.expect("jail$ ");
+    session.typed("stty size\n");
+    session.expect("33 111");
+    let size = Winsize { ws_row: 44, ws_col: 99, ws_xpixel: 0, ws_ypixel: 0 };
+    // SAFETY: the kernel reads one winsize.
+    assert_eq!(unsafe { libc::ioctl(session.master.as_raw_fd(), libc::TIOCSWINSZ, &raw const size) }, 0);
+    let begin = Instant::now();
+    while !session.seen.contains("44 99") {
+        assert!(begin.elapsed() < PATIENCE, "{:?}", session.seen);
+        session.typed("stty size\n");
+        session.read_some();
+    }
+    session.typed("exit 0\n");
+    assert_eq!(session.end(), Some(0));
+}
+
+/// Bytes that wait to be read from the caller's terminal, as its shell would.
+fn pending(session: &Session) -> i32 {
+    let mut waiting = 0;
+    // SAFETY: the kernel writes one int.
+    assert_eq!(unsafe { libc::ioctl(session.slave.as_raw_fd(), libc::FIONREAD, &raw mut waiting) }, 0);
+    waiting
+}
+
+fn nothing_is_typed_into_the_callers_terminal() {
+    for terminal in [false, true] {
+        let room = Room::new();
+        let process = format!("terminal = {terminal}");
+        let spec = room.probe_spec(&[], &[("process", &process)]);
+        let mut session = Session::start(jail(["run".as_ref(), spec.as_os_str()]));
+        assert_eq!(session.end(), Some(0), "{}", session.seen);
+        session.read_quietly();
+        let report = session.seen.lines().find(|l| l.starts_with('{')).expect("a report");
+        let report: serde_json::Value = serde_json::from_str(report).unwrap();
+        for name in ["TIOCSTI", "TIOCSTI in disguise", "TIOCLINUX"] {
+            assert_ne!(report["attempts"][name], "ok", "{name}");
+        }
+        assert_eq!(pending(&session), 0);
+    }
+}
+
+/// The caller's terminal is passed on as 0-2, but it is not the program's controlling terminal.
+fn without_a_terminal_of_its_own_it_has_none() {
+    let room = Room::new();
+    let spec = room.probe_spec(&[], &[]);
+    let mut session = Session::start(jail(["run".as_ref(), spec.as_os_str()]));
+    assert_eq!(session.end(), Some(0), "{}", session.seen);
+    session.read_quietly();
+    let report = session.seen.lines().find(|l| l.starts_with('{')).expect("a report");
+    let report: serde_json::Value = serde_json::from_str(report).unwrap();
+    assert_eq!(report["attempts"]["open /dev/tty"], "ENXIO");
+    assert_eq!(report["sid"], report["pid"]);
+}
+
+fn the_callers_terminal_is_restored() {
+    let mut session = Session::start(jail(["run", "shell"]));
+    let before = tcgetattr(&session.slave).unwrap();
+    session.expect("jail$ ");
+    assert_ne!(tcgetattr(&session.slave).unwrap(), before, "raw while the shell runs");
+    session.typed("exit 3\n");
+    assert_eq!(session.end(), Some(3));
+    assert_eq!(tcgetattr(&session.slave).unwrap(), before);
+}
+
+fn a_hung_up_terminal_ends_the_shell() {
+    let mut session = Session::start(jail(["run", "shell"]));
+    session.expect("jail$ ");
+    let Session { master, slave, .. } = &session;
+    let (master, slave) = (master.as_raw_fd(), slave.as_raw_fd());
+    let null = std::fs::File::open("/dev/null").unwrap();
+    // SAFETY: both descriptors are owned by `session`, which goes on owning what replaces them.
+    unsafe {
+        libc::dup2(null.as_raw_fd(), slave);
+        libc::dup2(null.as_raw_fd(), master);
+    }
+    let mut ended = false;
+    wait_until("the shell ends when its terminal is gone", || {
+        ended = session.child.try_wait().unwrap().is_some();
+        ended
+    });
+}
