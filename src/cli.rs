@@ -334,6 +334,9 @@ fn stop(error: &clap::Error, words: &[String]) -> Stop {
             problem = problem.help(format!("usage: {usage}"));
         }
     }
+    if problem.help.is_empty() {
+        problem = problem.help("`jail --help` and `jail help run` show how it is written");
+    }
     Stop::Wrong(problem.into())
 }
 

@@ -52,6 +52,10 @@ fn examine(plan: &Plan, program: &Found, findings: &mut Vec<String>) {
             "{path} lies on a mount without execution; show its directory by read, or write exec = true"
         ));
     }
+    if fs::metadata(host.as_str()).is_ok_and(|m| m.is_dir()) {
+        findings.push(format!("{path} is a directory: name the program in it"));
+        return;
+    }
     let Some(file) = open_trusted(host) else { return };
     if file.metadata().is_ok_and(|m| m.mode() & 0o111 == 0) {
         findings.push(format!("{path} is not executable: chmod +x {host} on the host"));

@@ -10,11 +10,13 @@
 
 use super::calls::{CallSet, native};
 
+// Numbers of asm-generic, which both architectures share: this file names no system crate.
+
 /// The answers that are not "allowed".
-pub const EPERM: u16 = libc::EPERM as u16;
+pub const EPERM: u16 = 1;
 /// As if the kernel did not have the call: libc falls back to an older one.
-pub const ENOSYS: u16 = libc::ENOSYS as u16;
-const EAFNOSUPPORT: u16 = libc::EAFNOSUPPORT as u16;
+pub const ENOSYS: u16 = 38;
+const EAFNOSUPPORT: u16 = 97;
 
 /// When a condition holds.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -50,15 +52,18 @@ pub struct Condition {
     pub(super) applies: Applies,
 }
 
-const NEW_NAMESPACES: u32 = (libc::CLONE_NEWNS
-    | libc::CLONE_NEWCGROUP
-    | libc::CLONE_NEWUTS
-    | libc::CLONE_NEWIPC
-    | libc::CLONE_NEWUSER
-    | libc::CLONE_NEWPID
-    | libc::CLONE_NEWNET) as u32;
-const PROT_EXEC: u32 = libc::PROT_EXEC as u32;
-const PROT_WRITE_EXEC: u32 = (libc::PROT_WRITE | libc::PROT_EXEC) as u32;
+/// CLONE_NEWNS, NEWCGROUP, NEWUTS, NEWIPC, NEWUSER, NEWPID and NEWNET (linux/sched.h).
+const NEW_NAMESPACES: u32 = 0x7e02_0000;
+const PROT_EXEC: u32 = 4;
+const PROT_WRITE_EXEC: u32 = 2 | PROT_EXEC;
+const AF_UNIX: u32 = 1;
+const AF_INET: u32 = 2;
+const AF_INET6: u32 = 10;
+const AF_NETLINK: u32 = 16;
+const S_IFMT: u32 = 0o170_000;
+const S_IFIFO: u32 = 0o010_000;
+const S_IFREG: u32 = 0o100_000;
+const S_IFSOCK: u32 = 0o140_000;
 const SHM_EXEC: u32 = 0o100000;
 const TIOCSTI: u32 = 0x5412;
 const TIOCLINUX: u32 = 0x541c;
@@ -109,7 +114,7 @@ const SOCKET: Condition = Condition {
     call: native::socket as u32,
     argument: 0,
     mask: !0,
-    values: &[libc::AF_UNIX as u32, libc::AF_INET as u32, libc::AF_INET6 as u32, libc::AF_NETLINK as u32],
+    values: &[AF_UNIX, AF_INET, AF_INET6, AF_NETLINK],
     only: true,
     errno: EAFNOSUPPORT,
     applies: Applies::Always,
@@ -120,9 +125,9 @@ const MKNODAT: Condition = Condition {
     doc: "mknod and mknodat: files, fifos and sockets only, no devices (EPERM)",
     call: native::mknodat as u32,
     argument: 2,
-    mask: libc::S_IFMT,
+    mask: S_IFMT,
     // No type at all means a regular file.
-    values: &[0, libc::S_IFREG, libc::S_IFIFO, libc::S_IFSOCK],
+    values: &[0, S_IFREG, S_IFIFO, S_IFSOCK],
     only: true,
     errno: EPERM,
     applies: Applies::Always,

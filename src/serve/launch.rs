@@ -22,7 +22,9 @@ struct Report {
     created: Vec<usize>,
     /// A descriptor waits in the socket.
     live: bool,
-    /// The program was executed.
+    /// The program was about to be executed: from here on a jail that is killed has run.
+    executing: bool,
+    /// Pid 1 is about to be executed.
     started: bool,
     /// Executing pid 1 failed.
     init: Option<Errno>,
@@ -63,11 +65,15 @@ pub fn supervised(plan: &Plan) -> Result<Outcome, Stopped> {
     });
     let child = cloned.map_err(early(Call::Clone))?;
     drop(inheritance);
-    let stopped = match (report.failure, report.init, report.started) {
+    let stopped = match (report.failure, report.init, report.executing) {
         (Some(failure), _, _) => Stopped::Step(failure),
         (None, Some(errno), _) => Stopped::Init(errno),
         (None, None, false) => Stopped::Vanished,
-        (None, None, true) => return Outer::new(plan, child, ours, signals, master, report.live).attend(),
+        // Also if it was killed between the program's exec and its own.
+        (None, None, true) => {
+            let live = report.live && report.started;
+            return Outer::new(plan, child, ours, signals, master, live).attend();
+        }
     };
     if let Err(errno) = process::wait_for(child, true) {
         log::debug!("waitpid: {errno}");
@@ -95,7 +101,8 @@ fn first_process(plan: &Plan, inheritance: &Inheritance, report: &mut Report) {
             return;
         }
     };
-    let program = set_up(ours, inheritance, &mut state).and_then(|()| start(sealed, split, &mut state));
+    let program = set_up(ours, inheritance, &mut state)
+        .and_then(|()| start(sealed, split, &mut state, &mut report.executing));
     let live = state.live.as_ref().map(AsRawFd::as_raw_fd);
     report.created = std::mem::take(&mut state.created);
     std::mem::forget(state);
@@ -137,11 +144,16 @@ fn take_streams(terminal: &OwnedFd) -> nix::Result<()> {
 }
 
 /// The program runs the last phase by itself and executes; its process id, as pid 1 sees it.
-fn start(sealed: &[Planned], split: usize, state: &mut State) -> Result<i32, Failure> {
+fn start(sealed: &[Planned], split: usize, state: &mut State, executing: &mut bool) -> Result<i32, Failure> {
     // Stays if the program is killed before it can tell: then it is pid 1 that tells, as of any end.
     let mut outcome = Ok(());
+    let (last, before) = sealed.split_last().ok_or(failed(split, Call::Execve, Errno::ENOEXEC))?;
     let spawned = spawn_sharing_memory(0, || {
-        outcome = apply::run(sealed, split, state);
+        outcome = apply::run(before, split, state).and_then(|()| {
+            *executing = true;
+            let step = split + before.len();
+            apply::run(std::slice::from_ref(last), step, state).inspect_err(|_| *executing = false)
+        });
         crate::problem::Kind::SetUp.code().into()
     });
     let program = spawned.map_err(|errno| failed(split, Call::Clone, errno))?;

@@ -3,6 +3,7 @@
 //! `keys` is the one table of keys; `parse` turns one text into a [`Spec`] by it; `merge` joins an
 //! included spec under the including one; `load` finds and reads files (the only part that touches
 //! the system); `builtin` holds the shipped specs. Must not know: what any value means on a host.
+#![forbid(unsafe_code)]
 
 pub mod builtin;
 pub mod keys;

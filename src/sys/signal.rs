@@ -76,7 +76,8 @@ pub fn descriptor() -> Result<OwnedFd> {
     let all = Set::MAX;
     let flags = libc::SFD_CLOEXEC | libc::SFD_NONBLOCK;
     // SAFETY: the kernel reads one set of the size that it is told.
-    let raw = check(unsafe { libc::syscall(libc::SYS_signalfd4, -1, &raw const all, size_of::<Set>(), flags) })?;
+    let raw =
+        check(unsafe { libc::syscall(libc::SYS_signalfd4, -1, &raw const all, size_of::<Set>(), flags) })?;
     let raw = i32::try_from(raw).map_err(|_| nix::errno::Errno::EBADF)?;
     // SAFETY: `raw` was just returned by the kernel and belongs to nobody else.
     Ok(unsafe { OwnedFd::from_raw_fd(raw) })

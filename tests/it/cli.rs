@@ -36,6 +36,7 @@ pub fn tests() -> Vec<Test> {
         check_knows_every_shipped_spec,
     ));
     tests.push(test(Root, "cli::colour_is_for_terminals", colour_is_for_terminals));
+    tests.push(test(Root, "cli::the_log_is_asked_for", the_log_is_asked_for));
     tests
 }
 
@@ -245,6 +246,19 @@ fn check_knows_every_shipped_spec() {
         "all problems of one stage at once: {}",
         run.stderr
     );
+}
+
+/// By `-v` or JAIL_LOG; without them a good run says nothing.
+fn the_log_is_asked_for() {
+    let run = |words: &[&str], log: &str| {
+        let mut command = jail(words.iter().chain(&["run", "--read", "/usr", "--", "/bin/true"]));
+        finish(command.env("JAIL_LOG", log)).ended(0).stderr
+    };
+    assert_eq!(run(&[], ""), "");
+    assert!(run(&["-v"], "").contains("steps"));
+    assert!(run(&[], "debug").contains("steps"));
+    let (some, all) = (run(&["-v"], "").lines().count(), run(&["-vv"], "").lines().count());
+    assert!(all >= some, "{all} lines with -vv, {some} with -v");
 }
 
 fn colour_is_for_terminals() {

@@ -11,6 +11,7 @@
 
 mod careless;
 mod cli;
+mod docs;
 mod host;
 mod inject;
 mod plans;
@@ -44,6 +45,7 @@ fn main() -> ExitCode {
         tidy::tests(),
         plans::tests(),
         cli::tests(),
+        docs::tests(),
         promises::tests(),
         shapes::tests(),
         process::tests(),

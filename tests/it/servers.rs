@@ -40,6 +40,11 @@ pub fn tests() -> Vec<Test> {
         isolated_test("redis-server", "redis_keeps_its_data", redis_keeps_its_data),
         isolated_test("redis-server", "redis_twenty_at_once", redis_twenty_at_once),
         isolated_test("memcached", "memcached_answers", memcached_answers),
+        isolated_test(
+            "memcached",
+            "a_local_file_adjusts_a_shipped_spec",
+            a_local_file_adjusts_a_shipped_spec,
+        ),
         isolated_test("python3", "python_serves_files", python_serves_files),
         test(Root, "servers::hello_is_refused_everything", || hello(jail(["run", "hello"]))),
         test(Rootless, "servers::hello_is_refused_everything_rootless", || {
@@ -356,6 +361,18 @@ fn memcached_answers() {
         .ready(|| talk(11211, "version\r\n", "\r\n").is_ok());
     assert_eq!(talk(11211, "set key 0 0 5\r\nvalue\r\n", "\r\n").unwrap(), "STORED\r\n");
     assert_eq!(talk(11211, "get key\r\n", "END\r\n").unwrap(), "VALUE key 0 5\r\nvalue\r\nEND\r\n");
+    service.stops_on(libc::SIGTERM);
+}
+
+/// The shipped spec is not touched: `./jails.d/NAME.local.toml` lies over it.
+fn a_local_file_adjusts_a_shipped_spec() {
+    let room = Room::new();
+    let text = "[process]\ncommand = [\"/usr/bin/memcached\", \"-p\", \"12345\"]\n";
+    room.file("jails.d/memcached.local.toml", text);
+    let mut command = jail(["run", "memcached"]);
+    let service = Service::start(&room, command.current_dir(room.path()))
+        .ready(|| talk(12345, "version\r\n", "\r\n").is_ok());
+    assert!(talk(11211, "version\r\n", "\r\n").is_err());
     service.stops_on(libc::SIGTERM);
 }
 

@@ -8,10 +8,13 @@ use crate::promises::{SETS, attempt, baseline, has, mount_at, probe};
 use crate::ring::Ring::Root;
 use crate::run::{Live, Room, finish, jail};
 use crate::tests;
+use serde_json::Value;
 
 tests! {
     Root => [
-        network_none_has_loopback_only, submounts_of_a_read_only_directory_are_read_only, later_host_mounts_do_not_appear, the_hosts_mount_table_is_unchanged, tmpfs_limits_hold, copies_are_files_of_their_own, owner_process_opens_a_key_that_only_root_may_read, in_place_keeps_the_same_promises, foreign_root_is_confined_too, own_keyring, capabilities_are_only_the_named
+        network_none_has_loopback_only, submounts_of_a_read_only_directory_are_read_only, later_host_mounts_do_not_appear, the_hosts_mount_table_is_unchanged, tmpfs_limits_hold, copies_are_files_of_their_own, owner_process_opens_a_key_that_only_root_may_read, in_place_keeps_the_same_promises, foreign_root_is_confined_too,
+        without_landlock_the_other_walls_stand,
+        without_seccomp_the_other_walls_stand, own_keyring, capabilities_are_only_the_named
     ],
 }
 
@@ -208,4 +211,87 @@ fn capabilities_are_only_the_named() {
         assert_eq!(report["status"][set], "0000000000000400", "{set}");
     }
     assert_eq!(report["uids"], serde_json::json!([33, 33, 33]));
+}
+
+/// A jail that gives one wall up knowingly, with a socket of the host to try.
+fn given_up(feature: &str) -> Value {
+    let room = Room::new();
+    let socket = format!("jail-test-{}", room.unique());
+    let address =
+        <std::os::unix::net::SocketAddr as std::os::linux::net::SocketAddrExt>::from_abstract_name(&socket);
+    let _outside = std::os::unix::net::UnixListener::bind_addr(&address.unwrap()).unwrap();
+    let words = [format!("abstract={socket}"), "exec=/tmp".into(), "outside=/etc/shadow,/root,/home".into()];
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    let spec =
+        room.probe_spec(&words, &[("process", "user = \"www-data\""), ("files", "tmpfs = [\"/tmp\"]")]);
+    let plan = finish(&mut jail(["plan".as_ref(), spec.as_os_str(), "--without".as_ref(), feature.as_ref()]));
+    assert!(plan.ended(0).stdout.contains(&format!("given up\n      {feature} ")));
+    finish(&mut jail(["run".as_ref(), spec.as_os_str(), "--without".as_ref(), feature.as_ref()])).report()
+}
+
+/// What is refused without regard to the filter and to Landlock: by mounts and missing rights alone.
+const TWICE_REFUSED: &[&str] = &[
+    "write /",
+    "write /usr",
+    "write /probe",
+    "mkdir /new",
+    "chmod /",
+    "outside /etc/shadow",
+    "outside /root",
+    "outside /home",
+    "exec in /tmp",
+    "remount /",
+    "mount tmpfs",
+    "umount",
+    "open_tree",
+    "move_mount",
+    "pivot_root",
+    "chroot",
+    "mknod char",
+    "mknod block",
+    "setuid 0",
+    "setgid 0",
+    "setgroups",
+    "capset all",
+    "ambient raise",
+    "clear no_new_privs",
+    "securebits",
+    "raise core limit",
+    "sethostname",
+    "unshare mount",
+    "unshare pid",
+    "setns",
+    "ptrace pid 1",
+    "process_vm_readv pid 1",
+    "open /proc/1/environ",
+    "open /proc/1/mem",
+    "open /proc/1/fd",
+    "mmap write+exec",
+    "mprotect written to exec",
+    "socket packet",
+    "socket raw",
+    "bpf",
+    "init_module",
+    "kexec_load",
+    "reboot",
+    "settimeofday",
+    "open_by_handle_at",
+    "open /dev/tty",
+    "TIOCSTI",
+];
+
+fn without_landlock_the_other_walls_stand() {
+    let report = given_up("landlock");
+    assert_eq!(attempt(&report, "abstract socket outside"), "ok", "only Landlock closes this one");
+    assert_eq!(report["status"]["Seccomp"], "2");
+    let open: Vec<&&str> = TWICE_REFUSED.iter().filter(|name| attempt(&report, name) == "ok").collect();
+    assert!(open.is_empty(), "{open:?}");
+}
+
+fn without_seccomp_the_other_walls_stand() {
+    let report = given_up("seccomp");
+    assert_eq!(report["status"]["Seccomp"], "0");
+    assert_eq!(attempt(&report, "abstract socket outside"), "EPERM");
+    let open: Vec<&&str> = TWICE_REFUSED.iter().filter(|name| attempt(&report, name) == "ok").collect();
+    assert!(open.is_empty(), "{open:?}");
 }
