@@ -180,6 +180,16 @@ impl State {
         self.slots[slot] = Some(fd);
     }
 
+    /// For the outer process, when the first process has used the shared memory of this: what was
+    /// made on the host. The other owners mean descriptors of that process, which are not ours to
+    /// close; only the host's /proc was opened before it was cloned.
+    pub fn abandon(mut self) -> Vec<usize> {
+        let created = std::mem::take(&mut self.created);
+        drop(self.proc.take());
+        std::mem::forget(self);
+        created
+    }
+
     /// Says how the outer process is reached: [`Step::DieWithParent`] looks whether it lives.
     pub fn set_outer(&mut self, socket: OwnedFd) {
         self.outer = Some(socket);

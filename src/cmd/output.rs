@@ -73,6 +73,11 @@ pub fn columns(rows: &[Vec<String>]) -> String {
 /// # Errors
 /// One of 0-2 is a directory: it leads out of the jail, and 0-2 are all that the program inherits.
 pub fn check_descriptors() -> Result<(), Problems> {
+    // Its look-ups trust the caller, who then could be anybody.
+    if nix::unistd::getuid() != nix::unistd::geteuid() || nix::unistd::getgid() != nix::unistd::getegid() {
+        let problem = Problem::set_up("jail must not be installed set-uid or set-gid");
+        return Err(problem.help("remove the bit: chmod ug-s, and run it as root or as yourself").into());
+    }
     let (stdin, stdout, stderr) = (io::stdin(), io::stdout(), io::stderr());
     let streams = [("input", stdin.as_fd()), ("output", stdout.as_fd()), ("error", stderr.as_fd())];
     for (name, stream) in streams {

@@ -69,7 +69,7 @@ impl Tree<'_> {
             return Root::Skeleton;
         };
         let Some(path) = checked(path, *at, self.problems) else { return Root::Skeleton };
-        let Some(end) = self.end(&path, *at, false, false) else { return Root::Skeleton };
+        let Some(end) = self.end(&path, *at, false, None) else { return Root::Skeleton };
         if end.kind != FileKind::Directory {
             self.problems.push(Problem::set_up(format!("the root {path} is not a directory")).at(*at));
             return Root::Skeleton;
@@ -79,11 +79,12 @@ impl Tree<'_> {
     }
 
     /// What is at the end of a host path; `None` if that was a problem, or it is optional and missing.
-    fn end(&mut self, path: &AbsPath, at: Span, follow: bool, optional: bool) -> Option<End> {
+    /// `optional`: what the entry says of it; `None` where the language has no such key.
+    fn end(&mut self, path: &AbsPath, at: Span, follow: bool, optional: Option<bool>) -> Option<End> {
         let fact = self.facts.paths.get(path)?;
         match &fact.end {
             Ok(end) => self.trusted(&fact.hops, at, follow).then(|| end.clone()),
-            Err(stop) if optional && stop.errno == libc_errno::ENOENT => None,
+            Err(stop) if optional == Some(true) && stop.errno == libc_errno::ENOENT => None,
             Err(stop) => {
                 let why = libc_errno::text(stop.errno);
                 let mut problem = Problem::set_up(format!("cannot show {path} in the jail: {why}")).at(at);
@@ -91,6 +92,7 @@ impl Tree<'_> {
                     problem = problem.help(format!("it is {} that is the obstacle", stop.path));
                 }
                 self.problems.push(match stop.errno {
+                    libc_errno::ENOENT if optional.is_none() => problem.help("create it, or name another"),
                     libc_errno::ENOENT => {
                         problem.help(format!("create it, or write {{ path = \"{path}\", optional = true }}"))
                     }
@@ -129,7 +131,7 @@ impl Tree<'_> {
         if write && e.create.is_some() && self.create(&path, entry) {
             return;
         }
-        let Some(end) = self.end(&path, entry.at, e.follow, e.optional) else { return };
+        let Some(end) = self.end(&path, entry.at, e.follow, Some(e.optional)) else { return };
         let inside = match &e.at {
             Some(at) => match checked(at, entry.at, self.problems) {
                 Some(at) => at,
@@ -153,7 +155,7 @@ impl Tree<'_> {
             return false;
         }
         let parent = path.parent().unwrap_or_else(AbsPath::root);
-        let Some(end) = self.end(&parent, entry.at, entry.value.follow, false) else { return true };
+        let Some(end) = self.end(&parent, entry.at, entry.value.follow, None) else { return true };
         let source = end.path.join(path.name());
         let owner = self.ids(entry.value.owner.unwrap_or(Owner::Process));
         let what = What::Bind {
@@ -281,6 +283,15 @@ impl Tree<'_> {
 
     fn place(&mut self, path: AbsPath, at: Option<Span>, what: What) {
         let Some(path) = self.through_links(&path, at) else { return };
+        if path == AbsPath::root() {
+            let problem = Problem::usage("nothing can be placed at /, which is the jail's own root").at(at);
+            self.problems.push(
+                problem
+                    .help("show the directories that are needed, such as read = [\"/usr\"]")
+                    .help("or make a host directory the root: root = \"/srv/image\""),
+            );
+            return;
+        }
         let Some(known) = self.places.get(&path) else {
             self.places.insert(path.clone(), Place { path, what, at });
             return;

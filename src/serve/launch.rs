@@ -18,14 +18,10 @@ use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 #[derive(Default)]
 struct Report {
     failure: Option<Failure>,
-    /// Host directories that were made, as step indices.
-    created: Vec<usize>,
     /// A descriptor waits in the socket.
     live: bool,
     /// The program was about to be executed: from here on a jail that is killed has run.
     executing: bool,
-    /// Pid 1 is about to be executed.
-    started: bool,
     /// Executing pid 1 failed.
     init: Option<Errno>,
 }
@@ -59,26 +55,27 @@ pub fn supervised(plan: &Plan) -> Result<Outcome, Stopped> {
     let (master, slave) = terminal.map_or((None, None), |pair| (Some(pair.master), Some(pair.slave)));
     let inheritance = Inheritance { socket: theirs, outer_end: ours.as_raw_fd(), image, terminal: slave };
     let mut report = Report::default();
+    let mut state = State::new().map_err(|fault| Stopped::Step(fault.in_step(0)))?;
     let cloned = spawn_sharing_memory(namespaces(plan), || {
-        first_process(plan, &inheritance, &mut report);
+        first_process(plan, &inheritance, &mut state, &mut report);
         crate::problem::Kind::SetUp.code().into()
     });
     let child = cloned.map_err(early(Call::Clone))?;
     drop(inheritance);
+    let created = state.abandon();
     let stopped = match (report.failure, report.init, report.executing) {
         (Some(failure), _, _) => Stopped::Step(failure),
         (None, Some(errno), _) => Stopped::Init(errno),
         (None, None, false) => Stopped::Vanished,
         // Also if it was killed between the program's exec and its own.
         (None, None, true) => {
-            let live = report.live && report.started;
-            return Outer::new(plan, child, ours, signals, master, live).attend();
+            return Outer::new(plan, child, ours, signals, master, report.live).attend();
         }
     };
     if let Err(errno) = process::wait_for(child, true) {
         log::debug!("waitpid: {errno}");
     }
-    undo(plan, &report.created);
+    undo(plan, &created);
     Err(stopped)
 }
 
@@ -91,25 +88,15 @@ fn namespaces(plan: &Plan) -> i32 {
 ///
 /// Descriptors of this process are not those of the outer one, though their owners live in the same
 /// memory: nothing that was opened here may be dropped there, hence the `forget`.
-fn first_process(plan: &Plan, inheritance: &Inheritance, report: &mut Report) {
+fn first_process(plan: &Plan, inheritance: &Inheritance, state: &mut State, report: &mut Report) {
     let split = plan.steps.iter().position(|p| p.step.phase() == Phase::Seal).unwrap_or(plan.steps.len());
     let (ours, sealed) = plan.steps.split_at(split);
-    let mut state = match State::new() {
-        Ok(state) => state,
-        Err(fault) => {
-            report.failure = Some(fault.in_step(0));
-            return;
-        }
-    };
-    let program = set_up(ours, inheritance, &mut state)
-        .and_then(|()| start(sealed, split, &mut state, &mut report.executing));
-    let live = state.live.as_ref().map(AsRawFd::as_raw_fd);
-    report.created = std::mem::take(&mut state.created);
-    std::mem::forget(state);
-    match program.and_then(|program| hand_over(inheritance, live).map(|()| program)) {
+    let program = set_up(ours, inheritance, state).and_then(|()| {
+        report.live = hand_over(inheritance, state)?;
+        start(sealed, split, state, &mut report.executing)
+    });
+    match program {
         Ok(program) => {
-            report.live = live.is_some();
-            report.started = true;
             report.init = Some(become_init(inheritance, program));
         }
         Err(failure) => report.failure = Some(failure),
@@ -147,6 +134,9 @@ fn take_streams(terminal: &OwnedFd) -> nix::Result<()> {
 fn start(sealed: &[Planned], split: usize, state: &mut State, executing: &mut bool) -> Result<i32, Failure> {
     // Stays if the program is killed before it can tell: then it is pid 1 that tells, as of any end.
     let mut outcome = Ok(());
+    // Before anything runs inside: until pid 1 is executed this process has the program's ids, and
+    // its memory is the outer process's. Not dumpable, neither can be traced or looked into by /proc.
+    process::not_dumpable().map_err(|errno| failed(split, Call::Prctl, errno))?;
     let (last, before) = sealed.split_last().ok_or(failed(split, Call::Execve, Errno::ENOEXEC))?;
     let spawned = spawn_sharing_memory(0, || {
         outcome = apply::run(before, split, state).and_then(|()| {
@@ -160,14 +150,14 @@ fn start(sealed: &[Planned], split: usize, state: &mut State, executing: &mut bo
     outcome.map(|()| program)
 }
 
-/// Sends the writable clone of the root tmpfs to the outer process.
-fn hand_over(inheritance: &Inheritance, live: Option<RawFd>) -> Result<(), Failure> {
-    let Some(live) = live else { return Ok(()) };
-    let descriptors = [live];
+/// Sends the writable clone of the root tmpfs, if there is one, to the outer process.
+fn hand_over(inheritance: &Inheritance, state: &State) -> Result<bool, Failure> {
+    let Some(live) = &state.live else { return Ok(false) };
+    let descriptors = [live.as_raw_fd()];
     let rights = [ControlMessage::ScmRights(&descriptors)];
     let (socket, flags) = (inheritance.socket.as_raw_fd(), MsgFlags::MSG_NOSIGNAL);
     let sent = sendmsg::<()>(socket, &[IoSlice::new(b"live")], &rights, flags, None);
-    sent.map(|_| ()).map_err(|errno| failed(0, Call::Sendmsg, errno))
+    sent.map(|_| true).map_err(|errno| failed(0, Call::Sendmsg, errno))
 }
 
 /// Gives up what is left and executes pid 1's program, with the socket as descriptor 3 and no other.

@@ -3,10 +3,10 @@
 //!
 //! Must not know: how to run a jail.
 
-use nix::mount::{MsFlags, mount};
+use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use nix::sched::{CloneFlags, unshare};
 use std::collections::BTreeSet;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 /// Nothing in these tests takes longer on a machine that works.
@@ -36,9 +36,21 @@ pub fn isolated(body: impl FnOnce() + Send + 'static) {
     }
 }
 
+/// A mount of a test's own; unmounted when dropped, so that its directory can be removed.
+pub struct Mounted(PathBuf);
+
+impl Drop for Mounted {
+    fn drop(&mut self) {
+        if let Err(errno) = umount2(&self.0, MntFlags::MNT_DETACH) {
+            eprintln!("{}: {errno}", self.0.display());
+        }
+    }
+}
+
 /// A tmpfs on a directory of this thread's own mount table; see [`isolated`].
-pub fn mount_tmpfs(on: &Path) {
+pub fn mount_tmpfs(on: &Path) -> Mounted {
     mount(Some("none"), on, Some("tmpfs"), MsFlags::empty(), None::<&str>).expect("tmpfs mounted");
+    Mounted(on.to_owned())
 }
 
 /// Mounts made below `path` later spread to every copy of it, as on a host run by systemd.

@@ -29,7 +29,7 @@ fn submounts_of_a_read_only_directory_are_read_only() {
     isolated(|| {
         let room = Room::new();
         let below = room.open_directory("shown/below");
-        mount_tmpfs(&below);
+        let _below = mount_tmpfs(&below);
         room.file("shown/below/file", "there\n");
         let spec = room.probe_spec(&[], &[("files", &shown_at(&room))]);
         let report = finish(&mut jail(["run".as_ref(), spec.as_os_str()])).report();
@@ -54,12 +54,12 @@ fn later_host_mounts_do_not_appear() {
     isolated(|| {
         let room = Room::new();
         let shown = room.open_directory("shown");
-        mount_tmpfs(&shown);
+        let _shown = mount_tmpfs(&shown);
         make_shared(&shown);
         let late = room.open_directory("shown/late");
         let spec = room.probe_spec(&["await=line", "attempts=no"], &[("files", &shown_at(&room))]);
         let mut live = Live::ready(&mut jail(["run".as_ref(), spec.as_os_str()]));
-        mount_tmpfs(&late);
+        let _late = mount_tmpfs(&late);
         room.file("shown/late/file", "late\n");
         live.say("go on");
         let report = live.finish().report();

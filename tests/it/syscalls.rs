@@ -38,7 +38,7 @@ enum Which {
 }
 
 /// Most time for one of the tests here. What is left out then is printed.
-const BUDGET: Duration = Duration::from_secs(90);
+const BUDGET: Duration = Duration::from_secs(180);
 
 /// The kernel never refuses these, and no library knows what to do if it did.
 const INFALLIBLE: &[&str] =

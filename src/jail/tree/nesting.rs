@@ -83,7 +83,12 @@ impl Tree<'_> {
                         .help("jail never writes into a root that it was given; put it there yourself, or use a tmpfs above it"),
                 },
                 Above::Bound(top) => match place.what {
-                    What::Bind { .. } => continue,
+                    What::Bind { .. } if matches!(top.what, What::Bind { .. }) => continue,
+                    _ if !matches!(top.what, What::Bind { .. }) => Problem::usage(format!(
+                        "{} cannot be placed inside {}, which the kernel fills",
+                        place.path, top.path
+                    ))
+                    .help("place it elsewhere"),
                     _ => Problem::usage(format!("{} cannot be placed inside {}, which is the host's own directory", place.path, top.path))
                         .also("shown here", top.at)
                         .help(format!("show only what is needed of {} instead of all of it", top.path)),

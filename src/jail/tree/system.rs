@@ -26,7 +26,7 @@ impl Tree<'_> {
             if entry.value == "none" || BASIC_DEVICES.contains(&entry.value.as_str()) {
                 continue;
             }
-            let Some(end) = self.end(&path, entry.at, false, false) else { continue };
+            let Some(end) = self.end(&path, entry.at, false, None) else { continue };
             if end.kind != FileKind::Device || !end.path.is_within(&dev()) {
                 let problem =
                     Problem::set_up(format!("{path} is not a character device below /dev")).at(entry.at);
@@ -75,6 +75,13 @@ impl Tree<'_> {
 
     pub(super) fn proc(&mut self, spec: &Spec, namespaces: &Namespaces) {
         let wanted = spec.files.proc.as_ref().map_or(Proc::Pid, |p| p.value);
+        if namespaces.user && !namespaces.pid && wanted != Proc::None {
+            // mount_namespaces(7): the kernel makes a procfs only for the owner of the pid namespace.
+            let at = spec.privileges.share_namespaces.iter().find(|s| s.value == "pid").map(|s| s.at);
+            let problem = Problem::set_up("only root can make a /proc for a shared pid namespace").at(at);
+            self.problems.push(problem.help("run jail as root, or write [files] proc = \"none\""));
+            return;
+        }
         if wanted != Proc::None {
             self.needs_directory("proc");
             let what = What::Proc { subset: wanted == Proc::Pid, hide: !namespaces.pid };
