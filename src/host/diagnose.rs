@@ -1,250 +1,389 @@
-//! Why a program cannot be executed in a jail, read off the plan and the host's files.
+//! Why a program cannot be executed in a jail, or ends with 127 at once, read off what the jail
+//! shows and the host's files.
 //!
-//! Must not know: how the jail was made. Only files that nobody but root (or the caller) can write
-//! are parsed: a jailed service must not be able to feed a file to its operator's tool.
+//! Must not know: how the jail was made. It only guesses: nothing is decided by it but a message.
 
-use super::elf::{self, Form, Needs};
+pub use super::inside::View;
+
+use super::elf::{self, Form, Needs, Script};
+use super::inside::{Found, find, open_trusted};
+use super::{libraries, paths};
 use crate::jail::path::AbsPath;
-use crate::plan::view::{Sight, look};
+use crate::plan::view::Sight;
 use crate::plan::{Plan, Step};
-use std::collections::BTreeSet;
-use std::fs::{self, File, OpenOptions};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::fmt;
+use std::os::unix::fs::MetadataExt;
 
-/// A file as the program would find it.
-struct Found {
-    /// Its path inside, after every link.
-    inside: AbsPath,
-    /// Its path on the host; `None` for a file made by the plan.
-    host: Option<AbsPath>,
-    /// Its mount allows execution.
-    exec: bool,
+/// Scripts that name scripts as their interpreters: the kernel's limit.
+const MOST_SCRIPTS: usize = 5;
+
+/// One thing that keeps a program from starting.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Finding {
+    /// The program is not inside.
+    ProgramMissing(Missing),
+    /// A bare name that no directory of PATH has.
+    NotInPath {
+        /// As written.
+        name: String,
+    },
+    /// It is a directory.
+    Directory {
+        /// Inside.
+        path: AbsPath,
+    },
+    /// It has no permission to be executed.
+    NotExecutable {
+        /// Inside.
+        path: AbsPath,
+        /// On the host.
+        host: AbsPath,
+    },
+    /// Its mount has noexec.
+    NoExecMount {
+        /// Inside.
+        path: AbsPath,
+    },
+    /// It was written by jail itself into memory with noexec.
+    InMemory {
+        /// Inside.
+        path: AbsPath,
+    },
+    /// What its `#!` line names is not inside.
+    InterpreterMissing {
+        /// The script.
+        script: AbsPath,
+        /// What is missing.
+        missing: Missing,
+    },
+    /// Its `#!` line ends with CR LF.
+    CarriageReturn {
+        /// The script.
+        script: AbsPath,
+    },
+    /// Its `#!` line names a path that depends on the working directory.
+    RelativeInterpreter {
+        /// The script.
+        script: AbsPath,
+    },
+    /// The dynamic loader is not inside.
+    LoaderMissing {
+        /// What needs it.
+        binary: AbsPath,
+        /// What is missing.
+        missing: Missing,
+    },
+    /// A library is not inside.
+    LibraryMissing {
+        /// What needs it.
+        binary: AbsPath,
+        /// As it is named there.
+        library: String,
+        /// What to show, if the host has it.
+        host_path: Option<AbsPath>,
+    },
+    /// An ELF file that this processor, or this word size, cannot run.
+    WrongArchitecture {
+        /// Inside.
+        path: AbsPath,
+    },
+    /// execve(2) would say ENOEXEC.
+    NotAProgram {
+        /// Inside.
+        path: AbsPath,
+    },
+    /// Reading it failed.
+    Unreadable {
+        /// Inside.
+        path: AbsPath,
+        /// The cause.
+        errno: String,
+    },
+}
+
+/// A path that is not inside.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Missing {
+    /// As asked for.
+    pub path: String,
+    /// The first component that is not there.
+    pub obstacle: AbsPath,
+    /// The link that led there.
+    pub link: Option<AbsPath>,
+    /// What to show, if the host has it.
+    pub host_path: Option<AbsPath>,
+}
+
+impl fmt::Display for Missing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Missing { path, obstacle, link, host_path } = self;
+        write!(f, "{path}, is not in the jail")?;
+        match link {
+            Some(link) => write!(f, " (its link {link} leads to {obstacle})")?,
+            None if obstacle.as_str() != path => write!(f, " (there is no {obstacle} in it)")?,
+            None => {}
+        }
+        if host_path.is_none() { f.write_str(": it is not on this host either") } else { Ok(()) }
+    }
+}
+
+impl Finding {
+    /// One sentence, without a full stop.
+    pub fn what(&self) -> String {
+        match self {
+            Finding::ProgramMissing(missing) => format!("the program, {missing}"),
+            Finding::NotInPath { name } => {
+                format!("{name} is in no directory of the jail's PATH; name it by its full path")
+            }
+            Finding::Directory { path } => format!("{path} is a directory: name the program in it"),
+            Finding::NotExecutable { path, host } => {
+                format!("{path} is not executable: chmod +x {host} on the host")
+            }
+            Finding::NoExecMount { path } => format!(
+                "{path} lies on a mount without execution; show its directory by read, or write exec = true"
+            ),
+            Finding::InMemory { path } => format!(
+                "{path} lies in memory that is not executable; run it by its interpreter, as in [\"/bin/sh\", \"{path}\"]"
+            ),
+            Finding::InterpreterMissing { script, missing } => {
+                format!("the interpreter of the script {script}, {missing}")
+            }
+            Finding::CarriageReturn { script } => {
+                format!("the #! line of {script} ends in a carriage return: save it with Unix line ends")
+            }
+            Finding::RelativeInterpreter { script } => {
+                format!("the #! line of {script} does not name an absolute path")
+            }
+            Finding::LoaderMissing { binary, missing } => {
+                format!("the ELF interpreter of {binary}, {missing}")
+            }
+            Finding::LibraryMissing { binary, library, host_path: Some(_) } => {
+                format!("the library {library} that {binary} needs is not in the jail")
+            }
+            Finding::LibraryMissing { binary, library, host_path: None } => {
+                format!("the library {library} that {binary} needs is not on this host: install its package")
+            }
+            Finding::WrongArchitecture { path } => format!("{path} is a program for another kind of machine"),
+            Finding::NotAProgram { path } => {
+                format!("{path} is neither an ELF program nor a script with a #! line")
+            }
+            Finding::Unreadable { path, errno } => format!("{path} cannot be read: {errno}"),
+        }
+    }
+
+    /// The entry that would show what is missing.
+    pub fn entry(&self) -> Option<String> {
+        let path = match self {
+            Finding::ProgramMissing(missing)
+            | Finding::InterpreterMissing { missing, .. }
+            | Finding::LoaderMissing { missing, .. } => missing.host_path.as_ref(),
+            Finding::LibraryMissing { host_path, .. } => host_path.as_ref(),
+            _ => None,
+        };
+        path.map(|path| format!("add \"{}\" to [files] read", top(path)))
+    }
+}
+
+impl fmt::Display for Finding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.entry() {
+            Some(entry) => write!(f, "{}: {entry}", self.what()),
+            None => f.write_str(&self.what()),
+        }
+    }
 }
 
 /// What keeps the plan's program from starting, one sentence each with its remedy; empty if nothing
 /// is found.
 pub fn why(plan: &Plan) -> Vec<String> {
-    let Some(Step::Execute { candidates, arguments, .. }) = plan.steps.last().map(|p| &p.step) else {
+    let Some(Step::Execute { candidates, arguments, environment }) = plan.steps.last().map(|p| &p.step)
+    else {
         return Vec::new();
     };
     let name = arguments.first().map_or("", String::as_str);
-    let mut findings = Vec::new();
-    match candidates.iter().find_map(|c| find(plan, c).ok()) {
-        Some(program) => examine(plan, &program, &mut findings),
-        None if candidates.len() == 1 => findings.push(missing(plan, &candidates[0], "the program")),
-        None => {
-            findings.push(format!("{name} is in no directory of the jail's PATH; name it by its full path"))
-        }
-    }
-    findings
+    diagnose(plan, name, candidates, environment).iter().map(Finding::to_string).collect()
 }
 
-fn examine(plan: &Plan, program: &Found, findings: &mut Vec<String>) {
-    let path = &program.inside;
+/// What keeps the program `name` from starting, which is executed as the first of `candidates` that
+/// can be. Empty: nothing is known to be wrong.
+pub fn diagnose(
+    view: &dyn View,
+    name: &str,
+    candidates: &[AbsPath],
+    environment: &[(String, String)],
+) -> Vec<Finding> {
+    let mut first = None;
+    for candidate in candidates {
+        let Ok(program) = find(view, candidate.as_str()) else { continue };
+        if program.directory && candidates.len() > 1 {
+            continue;
+        }
+        let mut findings = Vec::new();
+        examine(view, &program, environment, 0, &mut findings);
+        if findings.is_empty() {
+            return findings;
+        }
+        first.get_or_insert(findings);
+    }
+    if let Some(findings) = first {
+        return findings;
+    }
+    let missing = candidates.iter().filter_map(|c| missing(view, c.as_str()));
+    let shown = |m: &Missing| candidates.len() == 1 || m.host_path.is_some();
+    match missing.into_iter().find(shown) {
+        Some(missing) => vec![Finding::ProgramMissing(missing)],
+        None => vec![Finding::NotInPath { name: name.to_owned() }],
+    }
+}
+
+fn examine(
+    view: &dyn View,
+    program: &Found,
+    environment: &[(String, String)],
+    depth: usize,
+    findings: &mut Vec<Finding>,
+) {
+    let path = program.inside.clone();
+    if program.directory {
+        findings.push(Finding::Directory { path });
+        return;
+    }
     let Some(host) = &program.host else {
-        findings.push(format!(
-            "{path} lies in memory that is not executable; run it by its interpreter, as in [\"/bin/sh\", \"{path}\"]"
-        ));
+        findings.push(Finding::InMemory { path });
         return;
     };
     if !program.exec {
-        findings.push(format!(
-            "{path} lies on a mount without execution; show its directory by read, or write exec = true"
-        ));
-    }
-    if fs::metadata(host.as_str()).is_ok_and(|m| m.is_dir()) {
-        findings.push(format!("{path} is a directory: name the program in it"));
-        return;
+        findings.push(Finding::NoExecMount { path: path.clone() });
     }
     let Some(file) = open_trusted(host) else { return };
     if file.metadata().is_ok_and(|m| m.mode() & 0o111 == 0) {
-        findings.push(format!("{path} is not executable: chmod +x {host} on the host"));
+        findings.push(Finding::NotExecutable { path: path.clone(), host: host.clone() });
     }
     match elf::read(&file) {
-        Ok(Form::Script(word)) => script(plan, path, &word, findings),
-        Ok(Form::Elf(needs)) => binary(plan, path, needs, findings),
-        Ok(Form::Foreign) => findings.push(format!("{path} is a program for another kind of machine")),
-        Ok(Form::Other) => {
-            findings.push(format!("{path} is neither an ELF program nor a script with a #! line"));
-        }
-        Err(error) => findings.push(format!("{path} cannot be read: {error}")),
+        Ok(Form::Script(line)) => script(view, &path, &line, environment, depth, findings),
+        Ok(Form::Elf(needs)) => binary(view, &path, needs, environment, findings),
+        Ok(Form::Foreign) => findings.push(Finding::WrongArchitecture { path }),
+        Ok(Form::Other) => findings.push(Finding::NotAProgram { path }),
+        Err(error) => findings.push(Finding::Unreadable { path, errno: error.to_string() }),
     }
 }
 
-fn script(plan: &Plan, script: &AbsPath, word: &str, findings: &mut Vec<String>) {
-    if word.ends_with('\r') {
-        findings
-            .push(format!("the #! line of {script} ends in a carriage return: save it with Unix line ends"));
-        return;
+fn script(
+    view: &dyn View,
+    script: &AbsPath,
+    line: &Script,
+    environment: &[(String, String)],
+    depth: usize,
+    findings: &mut Vec<Finding>,
+) {
+    let script = script.clone();
+    if line.interpreter.ends_with('\r') {
+        return findings.push(Finding::CarriageReturn { script });
     }
-    let Ok(interpreter) = AbsPath::new(word) else {
-        findings.push(format!("the #! line of {script} does not name an absolute path"));
-        return;
+    if !line.interpreter.starts_with('/') {
+        return findings.push(Finding::RelativeInterpreter { script });
+    }
+    let Ok(found) = find(view, &line.interpreter) else {
+        let missing = missing(view, &line.interpreter);
+        return findings.extend(missing.map(|missing| Finding::InterpreterMissing { script, missing }));
     };
-    match find(plan, &interpreter) {
-        // The kernel allows a few scripts in a row; one is what is met.
+    if depth < MOST_SCRIPTS {
+        examine(view, &found, environment, depth + 1, findings);
+    }
+    if let Some(command) = behind_env(line) {
+        if command.ends_with('\r') {
+            return findings.push(Finding::CarriageReturn { script });
+        }
+        let path = environment.iter().find(|(key, _)| key == "PATH").map_or("", |(_, value)| value);
+        let paths: Vec<String> = path.split(':').map(|d| format!("{d}/{command}")).collect();
+        if !command.contains('/') && paths.iter().all(|p| find(view, p).is_err()) {
+            let missing = paths.iter().filter_map(|p| missing(view, p)).find(|m| m.host_path.is_some());
+            findings.push(match missing {
+                Some(missing) => Finding::InterpreterMissing { script, missing },
+                None => Finding::NotInPath { name: command.to_owned() },
+            });
+        }
+    }
+}
+
+/// The program that `#!/usr/bin/env` looks for in PATH; it ends with 127 itself if there is none.
+fn behind_env(line: &Script) -> Option<&str> {
+    let argument = line.argument.strip_prefix("-S").unwrap_or(&line.argument);
+    let word = argument.split([' ', '\t']).find(|w| !w.is_empty())?;
+    // Options and variables of env(1) are not followed.
+    (line.interpreter.ends_with("/env") && !word.starts_with('-') && !word.contains('=')).then_some(word)
+}
+
+fn binary(
+    view: &dyn View,
+    path: &AbsPath,
+    needs: Needs,
+    environment: &[(String, String)],
+    findings: &mut Vec<Finding>,
+) {
+    let Some(loader) = needs.interpreter.clone().filter(|l| l.starts_with('/')) else { return };
+    match find(view, &loader) {
         Ok(found) => {
-            if let Some(file) = found.host.as_ref().and_then(open_trusted)
-                && let Ok(Form::Elf(needs)) = elf::read(&file)
-            {
-                binary(plan, &found.inside, needs, findings);
+            if !found.exec && found.host.is_some() {
+                findings.push(Finding::NoExecMount { path: found.inside });
             }
+            findings.extend(libraries::missing(view, path, needs, environment));
         }
         Err(_) => {
-            findings.push(missing(plan, &interpreter, &format!("the interpreter of the script {script}")))
+            let missing = missing(view, &loader);
+            findings.extend(missing.map(|missing| Finding::LoaderMissing { binary: path.clone(), missing }));
         }
     }
 }
 
-fn binary(plan: &Plan, path: &AbsPath, needs: Needs, findings: &mut Vec<String>) {
-    if let Some(loader) = needs.interpreter.as_deref().and_then(|l| AbsPath::new(l).ok())
-        && find(plan, &loader).is_err()
-    {
-        findings.push(missing(plan, &loader, &format!("the ELF interpreter of {path}")));
-        return;
-    }
-    let mut seen = BTreeSet::new();
-    let mut waiting = vec![(path.clone(), needs)];
-    while let Some((user, needs)) = waiting.pop() {
-        for library in &needs.libraries {
-            if !seen.insert(library.clone()) || seen.len() > 1000 {
-                continue;
-            }
-            match find_library(plan, &user, library, &needs.search) {
-                Some(found) => {
-                    if let Some(file) = found.host.as_ref().and_then(open_trusted)
-                        && let Ok(Form::Elf(needs)) = elf::read(&file)
-                    {
-                        waiting.push((found.inside, needs));
-                    }
-                }
-                None => findings.push(missing_library(&user, library)),
-            }
-        }
-    }
-}
-
-/// Where the loader looks without a cache, which a jail has only if it is shown.
-const LIBRARY_DIRECTORIES: &[&str] = &[
-    "/lib/x86_64-linux-gnu",
-    "/usr/lib/x86_64-linux-gnu",
-    "/lib/aarch64-linux-gnu",
-    "/usr/lib/aarch64-linux-gnu",
-    "/lib64",
-    "/usr/lib64",
-    "/lib",
-    "/usr/lib",
-];
-
-fn find_library(plan: &Plan, user: &AbsPath, name: &str, search: &[String]) -> Option<Found> {
-    if name.contains('/') {
-        return AbsPath::new(name).ok().and_then(|p| find(plan, &p).ok());
-    }
-    let origin = user.parent().unwrap_or_else(AbsPath::root);
-    let own =
-        search.iter().map(|d| d.replace("${ORIGIN}", origin.as_str()).replace("$ORIGIN", origin.as_str()));
-    let standard = LIBRARY_DIRECTORIES.iter().map(|d| (*d).to_owned());
-    let cached = AbsPath::new("/etc/ld.so.cache").is_ok_and(|c| find(plan, &c).is_ok());
-    let configured = if cached { configured_directories() } else { Vec::new() };
-    own.chain(standard).chain(configured).find_map(|directory| {
-        // `..` behind $ORIGIN is common; lexically is good enough for a hint.
-        let directory = AbsPath::root().join("x").resolve_link(&directory)?;
-        find(plan, &directory.join(name)).ok()
+/// What is missing at a path; `None` if nothing is.
+fn missing(view: &dyn View, path: &str) -> Option<Missing> {
+    let obstacle = find(view, path).err()?;
+    Some(Missing {
+        path: path.to_owned(),
+        obstacle: obstacle.path,
+        link: obstacle.link,
+        host_path: to_show(view, path),
     })
 }
 
-/// Directories of /etc/ld.so.conf.d.
-fn configured_directories() -> Vec<String> {
-    let files = walkdir::WalkDir::new("/etc/ld.so.conf.d").max_depth(1).into_iter().filter_map(Result::ok);
-    let texts = files.filter_map(|f| fs::read_to_string(f.path()).ok());
-    texts
-        .flat_map(|t| t.lines().filter(|l| l.starts_with('/')).map(str::to_owned).collect::<Vec<_>>())
-        .collect()
+/// The end of a path on the host, if there is one.
+pub(super) fn host_path(path: &str) -> Option<AbsPath> {
+    let path = AbsPath::root().join("x").resolve_link(path)?;
+    paths::walk(&path, 0).end.ok().map(|end| end.path)
 }
 
-fn missing_library(user: &AbsPath, library: &str) -> String {
-    let places = LIBRARY_DIRECTORIES.iter().map(|d| (*d).to_owned()).chain(configured_directories());
-    let on_host = places.filter_map(|d| AbsPath::new(&d).ok()).map(|d| d.join(library)).find(exists);
-    match on_host {
-        Some(path) => format!("the library {library} that {user} needs is not in the jail: {}", entry(&path)),
-        None => format!("the library {library} that {user} needs is not on this host: install its package"),
-    }
+/// What of a host path is not inside: a link on the way, its end, or a link at the top (last,
+/// because those that every host has, such as /bin, are mirrored by themselves).
+fn to_show(view: &dyn View, path: &str) -> Option<AbsPath> {
+    let fact = paths::walk(&AbsPath::root().join("x").resolve_link(path)?, 0);
+    let end = fact.end.ok()?.path;
+    let (at_the_top, mut places): (Vec<AbsPath>, Vec<AbsPath>) =
+        fact.hops.into_iter().map(|hop| hop.link).partition(|link| link.depth() == 1);
+    places.push(end.clone());
+    places.extend(at_the_top);
+    Some(places.into_iter().find(|place| !is_there(view, place)).unwrap_or(end))
 }
 
-fn missing(plan: &Plan, path: &AbsPath, role: &str) -> String {
-    let obstacle = match find(plan, path) {
-        Err(obstacle) if obstacle != *path => format!(" (there is no {obstacle} in it)"),
-        _ => String::new(),
-    };
-    let remedy = if exists(path) { entry(path) } else { "it is not on this host either".to_owned() };
-    format!("{role}, {path}, is not in the jail{obstacle}: {remedy}")
+/// Whether something, be it a link to nowhere, is at a path inside.
+fn is_there(view: &dyn View, path: &AbsPath) -> bool {
+    let Some(parent) = path.parent() else { return true };
+    find(view, parent.as_str()).is_ok_and(|p| view.look(&p.inside.join(path.name())) != Sight::Absent)
 }
 
-fn exists(path: &AbsPath) -> bool {
-    fs::metadata(path.as_str()).is_ok()
-}
-
-/// The entry that would show a host path: its package's directory rather than the single file.
-fn entry(path: &AbsPath) -> String {
-    let real = fs::canonicalize(path.as_str()).ok().and_then(|p| AbsPath::new(p.to_str()?).ok());
-    let real = real.unwrap_or_else(|| path.clone());
-    let mut parts = real.components();
-    let show = match (parts.next(), parts.next()) {
+/// What to show so that a path is seen: a package's whole directory rather than a single file, but
+/// never what holds the host's secrets.
+fn top(path: &AbsPath) -> String {
+    let mut parts = path.components();
+    match (parts.next(), parts.next()) {
         (Some("usr"), _) => "/usr".to_owned(),
         (Some("opt"), Some(name)) => format!("/opt/{name}"),
-        _ => real.parent().filter(|p| *p != AbsPath::root()).map_or(real.to_string(), |p| p.to_string()),
-    };
-    format!("add \"{show}\" to [files] read")
-}
-
-fn open_trusted(path: &AbsPath) -> Option<File> {
-    let flags = nix::libc::O_NOFOLLOW | nix::libc::O_NONBLOCK | nix::libc::O_CLOEXEC;
-    let file = OpenOptions::new().read(true).custom_flags(flags).open(path.as_str()).ok()?;
-    let metadata = file.metadata().ok()?;
-    let owner = metadata.uid() == 0 || metadata.uid() == rustix::process::geteuid().as_raw();
-    (metadata.is_file() && owner && metadata.mode() & 0o022 == 0).then_some(file)
-}
-
-/// Follows a path through the jail as the kernel would; `Err` is the first component that is not
-/// there.
-fn find(plan: &Plan, path: &AbsPath) -> Result<Found, AbsPath> {
-    let mut rest: Vec<String> = path.components().rev().map(str::to_owned).collect();
-    let mut here = AbsPath::root();
-    let mut links = 0;
-    let mut last = Found { inside: AbsPath::root(), host: None, exec: false };
-    while let Some(name) = rest.pop() {
-        match name.as_str() {
-            "" | "." => continue,
-            ".." => {
-                here = here.parent().unwrap_or_else(AbsPath::root);
-                continue;
-            }
-            _ => {}
-        }
-        let next = here.join(&name);
-        let (target, host, exec) = match look(plan, &next) {
-            Sight::Absent => return Err(next),
-            Sight::Directory | Sight::Memory => (None, None, false),
-            Sight::Link(target) => (Some(target), None, false),
-            Sight::Host { path, exec } => {
-                let metadata = fs::symlink_metadata(path.as_str()).map_err(|_| next.clone())?;
-                let link = metadata.is_symlink().then(|| fs::read_link(path.as_str()).ok()).flatten();
-                (link.and_then(|t| t.to_str().map(str::to_owned)), Some(path), exec)
-            }
-        };
-        let Some(target) = target else {
-            last = Found { inside: next.clone(), host, exec };
-            here = next;
-            continue;
-        };
-        links += 1;
-        if links > 40 {
-            return Err(next);
-        }
-        if target.starts_with('/') {
-            here = AbsPath::root();
-        }
-        rest.extend(target.split('/').rev().map(str::to_owned));
+        _ => match path.parent() {
+            Some(parent) if !matches!(parent.as_str(), "/" | "/etc" | "/root") => parent.to_string(),
+            _ => path.to_string(),
+        },
     }
-    Ok(last)
 }
+
+#[cfg(test)]
+mod tests;

@@ -12,12 +12,21 @@ use std::os::unix::fs::FileExt;
 pub enum Form {
     /// An ELF file of this machine.
     Elf(Needs),
-    /// A script, with the first word after `#!`.
-    Script(String),
+    /// A text with a `#!` line.
+    Script(Script),
     /// An ELF file of another machine or word size.
     Foreign,
     /// Neither: execve says ENOEXEC.
     Other,
+}
+
+/// A `#!` line, split as the kernel does it: all behind the first word is one argument.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Script {
+    /// The path of the interpreter.
+    pub interpreter: String,
+    /// Empty if there is none.
+    pub argument: String,
 }
 
 /// From the program headers and the dynamic section.
@@ -27,8 +36,10 @@ pub struct Needs {
     pub interpreter: Option<String>,
     /// DT_NEEDED, in order.
     pub libraries: Vec<String>,
-    /// DT_RPATH and DT_RUNPATH, split at colons.
-    pub search: Vec<String>,
+    /// DT_RPATH, split at colons: also for the libraries' own libraries.
+    pub rpath: Vec<String>,
+    /// DT_RUNPATH, split at colons: for these libraries only, and then no DT_RPATH counts.
+    pub runpath: Vec<String>,
 }
 
 #[cfg(target_arch = "x86_64")]
@@ -36,6 +47,8 @@ const MACHINE: u16 = 62;
 #[cfg(target_arch = "aarch64")]
 const MACHINE: u16 = 183;
 
+const ET_EXEC: u16 = 2;
+const ET_DYN: u16 = 3;
 const PT_LOAD: u32 = 1;
 const PT_DYNAMIC: u32 = 2;
 const PT_INTERP: u32 = 3;
@@ -51,20 +64,32 @@ const DT_RUNPATH: u64 = 29;
 pub fn read(file: &File) -> io::Result<Form> {
     let start = bytes(file, 0, 256)?;
     if let Some(line) = start.strip_prefix(b"#!") {
-        let line = line.split(|b| *b == b'\n').next().unwrap_or(line);
-        let line = String::from_utf8_lossy(line);
-        // The kernel splits at blanks; a carriage return is part of the name, and the usual mistake.
-        return Ok(line
-            .trim_start_matches([' ', '\t'])
-            .split([' ', '\t'])
-            .next()
-            .map_or(Form::Other, |w| if w.is_empty() { Form::Other } else { Form::Script(w.to_owned()) }));
+        return Ok(script(line));
     }
     if !start.starts_with(b"\x7fELF") {
         return Ok(Form::Other);
     }
     let native = start.get(4) == Some(&2) && start.get(5) == Some(&1) && u16_at(&start, 18) == Some(MACHINE);
-    if !native { Ok(Form::Foreign) } else { needs(file, &start).map(Form::Elf) }
+    match u16_at(&start, 16) {
+        _ if !native => Ok(Form::Foreign),
+        Some(ET_EXEC | ET_DYN) => needs(file, &start).map(Form::Elf),
+        _ => Ok(Form::Other),
+    }
+}
+
+fn script(start: &[u8]) -> Form {
+    let blank = [' ', '\t'];
+    let line = String::from_utf8_lossy(start.split(|b| *b == b'\n').next().unwrap_or(start)).into_owned();
+    let line = line.trim_matches(blank);
+    // A carriage return is no blank: it becomes part of the name, which is the usual mistake.
+    let (interpreter, argument) = line.split_once(blank).unwrap_or((line, ""));
+    if interpreter.is_empty() {
+        return Form::Other;
+    }
+    Form::Script(Script {
+        interpreter: interpreter.to_owned(),
+        argument: argument.trim_matches(blank).to_owned(),
+    })
 }
 
 struct Segment {
@@ -121,9 +146,11 @@ fn dynamic(file: &File, segment: &Segment, segments: &[Segment], needs: &mut Nee
         let Some(word) = strings.checked_add(value).map(|at| text(file, at)).transpose()?.flatten() else {
             continue;
         };
+        let directories = word.split(':').map(str::to_owned);
         match tag {
-            DT_NEEDED => needs.libraries.push(word),
-            _ => needs.search.extend(word.split(':').map(str::to_owned)),
+            DT_RPATH => needs.rpath.extend(directories),
+            DT_RUNPATH => needs.runpath.extend(directories),
+            _ => needs.libraries.push(word),
         }
     }
     Ok(())
@@ -166,50 +193,4 @@ fn u64_at(bytes: &[u8], at: usize) -> Option<u64> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-    use std::io::Write;
-
-    fn form(content: &[u8]) -> Form {
-        let mut file = tempfile::tempfile().unwrap();
-        file.write_all(content).unwrap();
-        read(&file).unwrap()
-    }
-
-    #[test]
-    fn a_real_binary_names_its_loader_and_libc() {
-        let Form::Elf(needs) = read(&File::open(std::env::current_exe().unwrap()).unwrap()).unwrap() else {
-            panic!()
-        };
-        assert!(needs.interpreter.unwrap().contains("ld-linux"));
-        assert!(needs.libraries.iter().any(|l| l.starts_with("libc.so")));
-    }
-
-    #[test]
-    fn scripts_and_their_first_word() {
-        assert_eq!(form(b"#!/bin/sh\necho"), Form::Script("/bin/sh".into()));
-        assert_eq!(form(b"#! /usr/bin/env python3"), Form::Script("/usr/bin/env".into()));
-        assert_eq!(form(b"#!/bin/sh\r\n"), Form::Script("/bin/sh\r".into()));
-        assert_eq!(form(b"#!\n"), Form::Other);
-        assert_eq!(form(b""), Form::Other);
-    }
-
-    #[test]
-    fn another_word_size_is_foreign() {
-        assert_eq!(form(b"\x7fELF\x01\x01\x01"), Form::Foreign);
-    }
-
-    proptest! {
-        #[test]
-        fn no_file_can_crash_it(tail in prop::collection::vec(any::<u8>(), 0..512), native in any::<bool>()) {
-            let mut content = b"\x7fELF\x02\x01\x01".to_vec();
-            content.extend([0; 11]);
-            if native {
-                content.extend(MACHINE.to_le_bytes());
-            }
-            content.extend(tail);
-            form(&content);
-        }
-    }
-}
+pub(super) mod tests;

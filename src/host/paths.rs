@@ -7,7 +7,7 @@ use crate::jail::facts::{End, FileKind, Hop, PathFact, Stop};
 use crate::jail::path::AbsPath;
 use rustix::fs::{CWD, FileType, Mode, OFlags, ResolveFlags, Stat};
 use rustix::io::Errno;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsRawFd, OwnedFd};
 
 /// As many links as the kernel follows (path_resolution(7)).
 const MOST_LINKS: usize = 40;
@@ -49,7 +49,7 @@ fn slowly(path: &AbsPath, caller: u32, hops: &mut Vec<Hop>) -> Result<End, Stop>
     let mut rest: Vec<String> = path.components().rev().map(str::to_owned).collect();
     let mut here = AbsPath::root();
     // The directories from `/` to `here`, so that `..` in a link goes where it really leads.
-    let mut above: Vec<Directory> = vec![Directory::open(&here, None, "/", caller)?];
+    let mut above: Vec<Directory> = vec![Directory::top(caller)?];
     while let Some(name) = rest.pop() {
         match name.as_str() {
             "" | "." => continue,
@@ -74,8 +74,8 @@ fn slowly(path: &AbsPath, caller: u32, hops: &mut Vec<Hop>) -> Result<End, Stop>
             }
             let target = rustix::fs::readlinkat(&fd, "", Vec::new()).map_err(stop)?;
             let target = target.into_string().map_err(|_| stop(Errno::ILSEQ))?;
-            let own = !trusted(&stat, caller, false);
-            let untrusted = if own { Some(next.clone()) } else { parent.untrusted.clone() };
+            let own = stat.st_uid == 0 || stat.st_uid == caller;
+            let untrusted = if !own { Some(next.clone()) } else { parent.untrusted.clone() };
             if target.starts_with('/') {
                 above.truncate(1);
                 here = AbsPath::root();
@@ -84,7 +84,8 @@ fn slowly(path: &AbsPath, caller: u32, hops: &mut Vec<Hop>) -> Result<End, Stop>
             hops.push(Hop { link: next, target, untrusted });
             continue;
         }
-        if rest.iter().all(|r| r.is_empty() || r == ".") {
+        // What a link's text leaves behind ("file/", "file/.") asks for a directory.
+        if rest.is_empty() {
             let kind = kind(&stat).ok_or_else(|| stop(Errno::INVAL))?;
             return Ok(end(next, kind, &stat));
         }
@@ -92,7 +93,7 @@ fn slowly(path: &AbsPath, caller: u32, hops: &mut Vec<Hop>) -> Result<End, Stop>
             return Err(stop(Errno::NOTDIR));
         }
         let untrusted = parent.untrusted.clone();
-        let untrusted = untrusted.or_else(|| (!trusted(&stat, caller, true)).then(|| next.clone()));
+        let untrusted = untrusted.or_else(|| (!trusted(&fd, &stat, caller)).then(|| next.clone()));
         above.push(Directory { fd, untrusted });
         here = next;
     }
@@ -109,23 +110,31 @@ struct Directory {
 }
 
 impl Directory {
-    fn open(path: &AbsPath, above: Option<AbsPath>, name: &str, caller: u32) -> Result<Directory, Stop> {
-        let stop = |errno: Errno| Stop { errno: errno.raw_os_error(), path: path.clone() };
-        let fd =
-            rustix::fs::openat(CWD, name, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
-                .map_err(stop)?;
+    fn top(caller: u32) -> Result<Directory, Stop> {
+        let stop = |errno: Errno| Stop { errno: errno.raw_os_error(), path: AbsPath::root() };
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let fd = rustix::fs::openat(CWD, "/", flags, Mode::empty()).map_err(stop)?;
         let stat = rustix::fs::fstat(&fd).map_err(stop)?;
-        let untrusted = above.or_else(|| (!trusted(&stat, caller, true)).then(|| path.clone()));
+        let untrusted = (!trusted(&fd, &stat, caller)).then(AbsPath::root);
         Ok(Directory { fd, untrusted })
     }
 }
 
-/// Owned by root or the caller, and (a directory; links have no mode) writable by nobody else. The
-/// sticky bit does not help: it forbids to remove, not to make.
-fn trusted(stat: &Stat, caller: u32, directory: bool) -> bool {
+/// A directory owned by root or the caller and writable by nobody else. The sticky bit does not
+/// help: it forbids to remove, not to make.
+fn trusted(fd: &OwnedFd, stat: &Stat, caller: u32) -> bool {
     let owner = stat.st_uid == 0 || stat.st_uid == caller;
-    let group = stat.st_mode & 0o020 == 0 || stat.st_gid == 0;
-    owner && (!directory || (group && stat.st_mode & 0o002 == 0))
+    let group = stat.st_mode & 0o020 == 0 || (stat.st_gid == 0 && !has_acl(fd));
+    owner && group && stat.st_mode & 0o002 == 0
+}
+
+/// Whether the group bits are the mask of an access list (acl(5)): then they speak of any user it
+/// names, and a group of 0 says nothing. What cannot be told counts as a list.
+fn has_acl(fd: &OwnedFd) -> bool {
+    // An O_PATH descriptor refuses fgetxattr(2), but can be named.
+    let path = format!("/proc/self/fd/{}", fd.as_raw_fd());
+    let size = rustix::fs::getxattr(path, "system.posix_acl_access", &mut [0_u8; 0]);
+    !matches!(size, Err(Errno::NODATA | Errno::OPNOTSUPP))
 }
 
 #[cfg(test)]
@@ -191,6 +200,79 @@ mod tests {
         assert!(untrusted.is_some());
         // The temporary directory itself may be below a world-writable /tmp, which comes first.
         assert!(trusted_above.is_none() || trusted_above == untrusted);
+    }
+
+    #[test]
+    fn as_many_links_as_the_kernel_follows() {
+        let p = Place::new();
+        fs::write(p.path("0").as_str(), "").unwrap();
+        for n in 0..41 {
+            symlink(n.to_string(), p.path(&(n + 1).to_string()).as_str()).unwrap();
+        }
+        assert!(p.walk("40").end.is_ok() && fs::metadata(p.path("40").as_str()).is_ok());
+        assert_eq!(p.walk("41").end.unwrap_err().errno, libc::ELOOP);
+        assert!(fs::metadata(p.path("41").as_str()).is_err());
+    }
+
+    #[test]
+    fn a_link_that_asks_for_a_directory_gets_no_file() {
+        let p = Place::new();
+        fs::write(p.path("file").as_str(), "").unwrap();
+        fs::create_dir(p.path("dir").as_str()).unwrap();
+        for (link, target) in [("slash", "file/"), ("dot", "file/."), ("up", "file/../dir")] {
+            symlink(target, p.path(link).as_str()).unwrap();
+            let stop = Stop { errno: libc::ENOTDIR, path: p.path("file") };
+            assert_eq!(p.walk(link).end, Err(stop), "{target}");
+        }
+        symlink("dir/", p.path("good").as_str()).unwrap();
+        assert_eq!(p.walk("good").end.unwrap().path, p.path("dir"));
+    }
+
+    #[test]
+    fn a_link_whose_text_is_not_utf8_stops_the_walk() {
+        use std::os::unix::ffi::OsStrExt;
+        let p = Place::new();
+        symlink(std::ffi::OsStr::from_bytes(b"\xff"), p.path("bytes").as_str()).unwrap();
+        assert_eq!(p.walk("bytes").end, Err(Stop { errno: libc::EILSEQ, path: p.path("bytes") }));
+    }
+
+    #[test]
+    fn kinds() {
+        let p = Place::new();
+        let _listener = std::os::unix::net::UnixListener::bind(p.path("socket").as_str()).unwrap();
+        nix::unistd::mkfifo(p.path("fifo").as_str(), nix::sys::stat::Mode::S_IRUSR).unwrap();
+        let kind = |fact: PathFact| fact.end.unwrap().kind;
+        assert_eq!(kind(p.walk("socket")), FileKind::Socket);
+        assert_eq!(kind(p.walk("fifo")), FileKind::Fifo);
+        assert_eq!(kind(walk(&AbsPath::new("/dev/null").unwrap(), 0)), FileKind::Device);
+    }
+
+    #[test]
+    fn an_access_list_undoes_the_trust_in_group_root() {
+        let p = Place::new();
+        let path = p.path("shared");
+        fs::create_dir(path.as_str()).unwrap();
+        fs::set_permissions(path.as_str(), fs::Permissions::from_mode(0o775)).unwrap();
+        let judged = || {
+            let fd =
+                rustix::fs::open(path.as_str(), OFlags::PATH | OFlags::DIRECTORY, Mode::empty()).unwrap();
+            let stat = rustix::fs::fstat(&fd).unwrap();
+            (trusted(&fd, &stat, stat.st_uid), stat.st_gid)
+        };
+        let (before, gid) = judged();
+        assert_eq!(before, gid == 0);
+        // Version 2, then (tag, permissions, id): owner, user 12345 rwx, group, mask, others.
+        let entries: [(u16, u16, u32); 5] =
+            [(1, 7, u32::MAX), (2, 7, 12345), (4, 5, u32::MAX), (16, 7, u32::MAX), (32, 5, u32::MAX)];
+        let mut list = 2_u32.to_le_bytes().to_vec();
+        for (tag, permissions, id) in entries {
+            list.extend(
+                tag.to_le_bytes().into_iter().chain(permissions.to_le_bytes()).chain(id.to_le_bytes()),
+            );
+        }
+        let name = "system.posix_acl_access";
+        rustix::fs::setxattr(path.as_str(), name, &list, rustix::fs::XattrFlags::empty()).unwrap();
+        assert!(!judged().0);
     }
 
     #[test]

@@ -4,79 +4,177 @@
 //! Must not know: who will run as whom.
 
 use crate::jail::facts::{Group, User};
+use std::cell::LazyCell;
 use std::collections::BTreeSet;
+use std::io::{ErrorKind, Read};
 use std::process::{Command, Stdio};
 
 /// /etc/passwd and /etc/group as they were when asked.
 pub struct Databases {
-    passwd: String,
-    group: String,
+    passwd: Database,
+    group: Database,
+    /// Asked for who is in neither file.
+    elsewhere: Elsewhere,
 }
 
-/// Ids for `auto`: below 2^31 and above every range of systemd's UIDS-GIDS document (containers end
-/// at 1879048191), so that no tool hands them out.
+/// One file.
+struct Database {
+    /// As getent(1) and nsswitch.conf(5) call it.
+    name: &'static str,
+    /// `None`: it cannot be read, and says nothing about who is not there.
+    text: Option<String>,
+}
+
+/// The name service behind the files.
+struct Elsewhere {
+    /// One line of `getent DATABASE KEY`.
+    ask: fn(&str, &str) -> Option<String>,
+    /// /etc/nsswitch.conf, if it can be read; read only if it matters, and once.
+    switch: LazyCell<Option<String>>,
+}
+
+/// Ids for `auto`: 2046820352 to 2051014655. Below 2^31, because some programs take ids for signed,
+/// and above every range of systemd's UIDS-GIDS document (the last one, for containers, ends at
+/// 1879048191), so that no tool hands them out.
 const FIRST: u32 = 0x7a00_0000;
 const COUNT: u32 = 0x0040_0000;
 
+/// Sources of nsswitch.conf that know no id in the range of `auto`, or are the files themselves.
+const LOCAL_SOURCES: &[&str] = &["files", "compat", "systemd"];
+
+/// More than any line of getent.
+const LONGEST_ANSWER: u64 = 64 << 10;
+
 impl Databases {
-    /// Reads both files; one that cannot be read is empty, and `getent` is asked.
+    /// Reads both files; instead of one that cannot be read, `getent` is asked.
     pub fn read() -> Self {
-        let read =
-            |path| std::fs::read(path).map(|b| String::from_utf8_lossy(&b).into_owned()).unwrap_or_default();
-        Databases { passwd: read("/etc/passwd"), group: read("/etc/group") }
+        let database = |name, path| Database { name, text: read(path) };
+        Databases {
+            passwd: database("passwd", "/etc/passwd"),
+            group: database("group", "/etc/group"),
+            elsewhere: Elsewhere { ask: getent, switch: LazyCell::new(|| read("/etc/nsswitch.conf")) },
+        }
     }
 
-    /// A user by name or number. A number that nobody has is a user of its own, with the same gid.
+    /// A user by name or number (digits are never a name). A number that nobody has is a user of
+    /// its own, with the same gid; `None` for what can be neither, such as 2^32 - 1.
     pub fn user(&self, wanted: &str) -> Option<User> {
-        let number = id(wanted);
-        if number.is_none() && !plain(wanted) {
-            return None;
-        }
-        let matches = |u: &User| u.name == wanted || Some(u.uid) == number;
-        let mut user = self
-            .passwd
-            .lines()
-            .filter_map(passwd_line)
-            .find(|u| matches(u))
-            .or_else(|| getent("passwd", wanted).and_then(|l| passwd_line(&l)).filter(matches))
-            .or_else(|| {
-                number.map(|n| User {
-                    name: wanted.into(),
-                    uid: n,
-                    gid: n,
+        let mut user = match id(wanted) {
+            Some(number) => {
+                let known = self.by_number(&self.passwd, number, passwd_line, |u| u.uid);
+                known.unwrap_or_else(|| User {
+                    name: number.to_string(),
+                    uid: number,
+                    gid: number,
                     home: "/".into(),
                     ..User::default()
                 })
-            })?;
-        user.group = self.group(&user.gid.to_string()).map_or_else(|| user.gid.to_string(), |g| g.name);
+            }
+            None => self.by_name(&self.passwd, wanted, passwd_line, |u| &u.name)?,
+        };
+        user.group = self.group_of(user.gid).name;
         Some(user)
     }
 
     /// A group by name or number. A number that no group has is one of its own.
     pub fn group(&self, wanted: &str) -> Option<Group> {
-        let number = id(wanted);
-        if number.is_none() && !plain(wanted) {
-            return None;
+        match id(wanted) {
+            Some(gid) => Some(self.group_of(gid)),
+            None => self.by_name(&self.group, wanted, group_line, |g| &g.name),
         }
-        let matches = |g: &Group| g.name == wanted || Some(g.gid) == number;
-        self.group
-            .lines()
-            .filter_map(group_line)
-            .find(|g| matches(g))
-            .or_else(|| getent("group", wanted).and_then(|l| group_line(&l)).filter(matches))
-            .or_else(|| number.map(|n| Group { name: wanted.into(), gid: n }))
     }
 
-    /// A uid and gid for the jail of this name: always the same, unless somebody has it.
-    pub fn free_ids(&self, name: &str) -> (u32, u32) {
-        let uids = self.passwd.lines().filter_map(passwd_line).map(|u| u.uid);
-        let gids = self.group.lines().filter_map(group_line).map(|g| g.gid);
-        let taken: BTreeSet<u32> = uids.chain(gids).collect();
-        let start = u32::try_from(fnv1a(name.as_bytes()) % u64::from(COUNT)).unwrap_or(0);
-        let free = (0..COUNT).map(|n| FIRST + (start + n) % COUNT).find(|id| !taken.contains(id));
-        let id = free.unwrap_or(FIRST);
-        (id, id)
+    /// A uid and gid for the jail of this name: always the same, unless somebody has it. `None`: all
+    /// are taken.
+    pub fn free_ids(&self, name: &str) -> Option<(u32, u32)> {
+        let users = self.passwd.lines().filter_map(passwd_line).flat_map(|u| [u.uid, u.gid]);
+        let groups = self.group.lines().filter_map(group_line).map(|g| g.gid);
+        let taken: BTreeSet<u32> = users.chain(groups).collect();
+        let mut remote = vec![&self.passwd, &self.group];
+        remote.retain(|database| self.is_known_elsewhere(database));
+        let is_free = |id: &u32| {
+            let known = |database: &&Database| (self.elsewhere.ask)(database.name, &id.to_string()).is_some();
+            !taken.contains(id) && !remote.iter().any(known)
+        };
+        let start = u32::try_from(fnv1a(name.as_bytes()) % u64::from(COUNT)).ok()?;
+        let id = (0..COUNT).map(|n| FIRST + (start + n) % COUNT).find(is_free)?;
+        Some((id, id))
     }
+
+    fn group_of(&self, gid: u32) -> Group {
+        let known = self.by_number(&self.group, gid, group_line, |g| g.gid);
+        known.unwrap_or_else(|| Group { name: gid.to_string(), gid })
+    }
+
+    fn by_name<T>(
+        &self,
+        database: &Database,
+        wanted: &str,
+        parse: fn(&str) -> Option<T>,
+        name: fn(&T) -> &str,
+    ) -> Option<T> {
+        if !plain(wanted) {
+            return None;
+        }
+        let known = database.lines().filter_map(parse).find(|t| name(t) == wanted);
+        known.or_else(|| {
+            let line = (self.elsewhere.ask)(database.name, wanted)?;
+            parse(&line).filter(|t| name(t) == wanted)
+        })
+    }
+
+    fn by_number<T>(
+        &self,
+        database: &Database,
+        wanted: u32,
+        parse: fn(&str) -> Option<T>,
+        number: fn(&T) -> u32,
+    ) -> Option<T> {
+        let known = database.lines().filter_map(parse).find(|t| number(t) == wanted);
+        if known.is_some() || !self.is_known_elsewhere(database) {
+            return known;
+        }
+        let line = (self.elsewhere.ask)(database.name, &wanted.to_string())?;
+        parse(&line).filter(|t| number(t) == wanted)
+    }
+
+    /// Whether numbers may be known elsewhere. A number needs no owner, so mostly the files are the
+    /// last word; each question to `getent` costs more than the rest of the start.
+    fn is_known_elsewhere(&self, database: &Database) -> bool {
+        database.text.is_none()
+            || self.elsewhere.switch.as_ref().is_none_or(|switch| {
+                sources(switch, database.name).iter().any(|s| !LOCAL_SOURCES.contains(&s.as_str()))
+            })
+    }
+}
+
+impl Database {
+    fn lines(&self) -> std::str::Lines<'_> {
+        self.text.as_deref().unwrap_or("").lines()
+    }
+}
+
+/// A whole file; one that does not exist is empty.
+fn read(path: &str) -> Option<String> {
+    match std::fs::read(path) {
+        Ok(bytes) => Some(String::from_utf8_lossy(&bytes).into_owned()),
+        Err(error) if error.kind() == ErrorKind::NotFound => Some(String::new()),
+        Err(_) => None,
+    }
+}
+
+/// The sources of a database in nsswitch.conf(5), without `[STATUS=ACTION]`; none if it is not there
+/// (then glibc takes the files).
+fn sources(switch: &str, database: &str) -> Vec<String> {
+    let lines = switch.lines().filter_map(|l| l.split('#').next()?.split_once(':'));
+    let Some((_, value)) = lines.into_iter().find(|(name, _)| name.trim() == database) else {
+        return Vec::new();
+    };
+    // What stands before each `[` and after each `]`.
+    let outside = value.split('[').enumerate().filter_map(|(index, part)| {
+        if index == 0 { Some(part) } else { part.split_once(']').map(|(_, after)| after) }
+    });
+    outside.flat_map(str::split_whitespace).map(str::to_owned).collect()
 }
 
 /// FNV-1a, 64 bits: stable over versions and machines, unlike the hashers of std.
@@ -93,7 +191,7 @@ fn id(text: &str) -> Option<u32> {
 /// A name that cannot be taken for an option or reach into another field.
 fn plain(name: &str) -> bool {
     !name.is_empty()
-        && !name.starts_with('-')
+        && !name.starts_with(['-', '+'])
         && !name.contains([':', '\n', '\0', '/'])
         && !name.bytes().all(|b| b.is_ascii_digit())
 }
@@ -102,7 +200,7 @@ fn passwd_line(line: &str) -> Option<User> {
     let fields: Vec<&str> = line.split(':').collect();
     let [name, _, uid, gid, _, home, shell] = fields.as_slice() else { return None };
     Some(User {
-        name: (*name).to_owned(),
+        name: owned(name)?,
         uid: id(uid)?,
         gid: id(gid)?,
         group: String::new(),
@@ -114,61 +212,30 @@ fn passwd_line(line: &str) -> Option<User> {
 fn group_line(line: &str) -> Option<Group> {
     let fields: Vec<&str> = line.split(':').collect();
     let [name, _, gid, _] = fields.as_slice() else { return None };
-    Some(Group { name: (*name).to_owned(), gid: id(gid)? })
+    Some(Group { name: owned(name)?, gid: id(gid)? })
 }
 
-/// One line of `getent DATABASE KEY`, run with nothing of the caller's environment.
+/// A name; `+` and `-` begin the lines by which NIS is mixed in, which name nobody themselves.
+fn owned(name: &str) -> Option<String> {
+    (!name.is_empty() && !name.starts_with(['-', '+'])).then(|| name.to_owned())
+}
+
+/// One line of `getent DATABASE KEY`, run with nothing of the caller's environment. The line is
+/// believed, not the exit status: a caller that ignores SIGCHLD makes the kernel throw that away.
 fn getent(database: &str, key: &str) -> Option<String> {
     let mut command = Command::new("/usr/bin/getent");
     command.args([database, key]).env_clear().stdin(Stdio::null()).stderr(Stdio::null());
-    let output = command.output().ok().filter(|o| o.status.success())?;
-    String::from_utf8(output.stdout).ok()?.lines().next().map(str::to_owned)
+    let mut child = command.stdout(Stdio::piped()).spawn().ok()?;
+    let mut answer = Vec::new();
+    let output = child.stdout.take().map(|out| out.take(LONGEST_ANSWER).read_to_end(&mut answer));
+    if let Err(error) = child.wait() {
+        log::debug!("getent {database} {key}: {error}");
+    }
+    output?.ok()?;
+    let answer = String::from_utf8_lossy(&answer);
+    let (line, rest) = answer.split_once('\n')?;
+    rest.is_empty().then(|| line.to_owned())
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn databases() -> Databases {
-        Databases {
-            passwd: "root:x:0:0:root:/root:/bin/bash\nwww-data:x:33:33:www:/var/www:/usr/sbin/nologin\nbroken:x\nmax:x:4294967295:1::/:\n".into(),
-            group: "root:x:0:\nwww-data:x:33:\nadm:x:4:syslog,joe\n".into(),
-        }
-    }
-
-    #[test]
-    fn names_and_numbers_are_found() {
-        let user = databases().user("www-data").unwrap();
-        assert_eq!((user.uid, user.gid, user.group.as_str()), (33, 33, "www-data"));
-        assert_eq!(databases().user("33").unwrap().name, "www-data");
-        assert_eq!(databases().group("adm").unwrap().gid, 4);
-        assert_eq!(databases().group("4").unwrap().name, "adm");
-    }
-
-    #[test]
-    fn dangerous_ids_and_names_are_nobody() {
-        for text in ["4294967295", "4294967296", "-1", "", "a:b", "a\nb", "-x", "max", "broken", "+0", "0x0"]
-        {
-            assert_eq!(databases().user(text), None, "{text:?}");
-        }
-    }
-
-    #[test]
-    fn a_number_that_nobody_has_is_a_user_of_its_own() {
-        let user = databases().user("2000111222").unwrap();
-        assert_eq!((user.uid, user.gid), (2_000_111_222, 2_000_111_222));
-    }
-
-    #[test]
-    fn auto_ids_are_stable_distinct_and_free() {
-        let (uid, gid) = databases().free_ids("nginx");
-        assert_eq!((uid, gid), databases().free_ids("nginx"));
-        assert_eq!(uid, gid);
-        assert!((FIRST..FIRST + COUNT).contains(&uid));
-        assert_ne!(uid, databases().free_ids("redis").0);
-        let mut taken = databases();
-        taken.passwd += &format!("x:x:{uid}:1::/:\n");
-        taken.group += &format!("y:x:{}:\n", uid + 1);
-        assert_eq!(taken.free_ids("nginx").0, uid + 2);
-    }
-}
+mod tests;

@@ -41,7 +41,10 @@ fn group(identity: &Identity, facts: &Facts) -> String {
         let name = facts.groups.values().flatten().find(|g| g.gid == *gid).map(|g| g.name.clone());
         lines.push((*gid, name.unwrap_or_else(|| gid.to_string()), true));
     }
-    lines.push((65534, "nogroup".into(), false));
+    // Of two lines with one name, look-ups by name would see only the first.
+    if !lines.iter().any(|(_, name, _)| name == "nogroup") {
+        lines.push((65534, "nogroup".into(), false));
+    }
     let mut out = String::new();
     let mut seen = Vec::new();
     for (gid, name, member) in lines {
@@ -92,6 +95,16 @@ mod tests {
             files[1].1,
             "root:x:0:\nwww-data:x:33:\nadm:x:4:www-data\n99:x:99:www-data\nnogroup:x:65534:\n"
         );
+    }
+
+    #[test]
+    fn a_name_stands_once() {
+        let unusual = Identity { group: "nogroup".into(), gid: 99, groups: Vec::new(), ..identity() };
+        assert_eq!(group(&unusual, &Facts::default()), "root:x:0:\nnogroup:x:99:\n");
+        let nobody = Identity { user: "nobody".into(), uid: 65534, ..identity() };
+        assert_eq!(passwd(&nobody, &Facts::default()).matches("nobody").count(), 1);
+        let root = Identity { user: "root".into(), uid: 0, group: "root".into(), gid: 0, ..identity() };
+        assert_eq!(passwd(&root, &Facts::default()).lines().filter(|l| l.contains(":0:0:")).count(), 1);
     }
 
     #[test]

@@ -3,6 +3,10 @@
 use super::check;
 use nix::errno::Errno;
 
+/// prctl(2) reads whole registers, and some calls refuse unused ones that are not 0; an `int` in C's
+/// variable arguments fills only half.
+const UNUSED: libc::c_ulong = 0;
+
 /// The Landlock ABI (landlock_create_ruleset(2) with VERSION); 0 if there is none.
 pub fn landlock_abi() -> u32 {
     const VERSION: u32 = 1;
@@ -23,7 +27,7 @@ pub fn seccomp() -> bool {
 /// Whether prctl(PR_SET_MDWE) is there (Linux 6.3).
 pub fn deny_write_execute() -> bool {
     // SAFETY: no pointers.
-    check(unsafe { libc::prctl(libc::PR_GET_MDWE, 0, 0, 0, 0) }.into()).is_ok()
+    check(unsafe { libc::prctl(libc::PR_GET_MDWE, UNUSED, UNUSED, UNUSED, UNUSED) }.into()).is_ok()
 }
 
 /// Whether keyctl(2) is there and allowed.
@@ -38,5 +42,9 @@ pub fn keyrings() -> bool {
 /// Whether the kernel has a capability of this number.
 pub fn knows_capability(number: u8) -> bool {
     // SAFETY: no pointers.
-    check(unsafe { libc::prctl(libc::PR_CAPBSET_READ, libc::c_ulong::from(number), 0, 0, 0) }.into()).is_ok()
+    check(
+        unsafe { libc::prctl(libc::PR_CAPBSET_READ, libc::c_ulong::from(number), UNUSED, UNUSED, UNUSED) }
+            .into(),
+    )
+    .is_ok()
 }
