@@ -8,6 +8,7 @@ use crate::jail::path::AbsPath;
 use crate::plan::{Attributes, ExpectedMount, ExpectedProcess};
 use nix::errno::Errno;
 use rustix::fs::{CWD, Mode, OFlags};
+use std::collections::BTreeMap;
 use std::os::fd::{AsFd, OwnedFd};
 
 /// The host's /proc, held over the pivot. A real procfs: its magic is checked, not its name.
@@ -103,19 +104,29 @@ fn unescape(text: &str) -> String {
     String::from_utf8_lossy(&out).into_owned()
 }
 
+/// The planned mount at the path, or the closest one above it.
+fn nearest(places: &BTreeMap<&str, usize>, path: &AbsPath) -> Option<usize> {
+    let mut path = Some(path.clone());
+    while let Some(here) = path {
+        if let Some(index) = places.get(here.as_str()) {
+            return Some(*index);
+        }
+        path = here.parent();
+    }
+    None
+}
+
 /// `Err` is the index of the expected mount that is missing, doubled, of another kind, or weaker
 /// than planned (also by a mount below it); the length of the list for a mount nobody planned.
 pub fn compare_mounts(table: &str, expected: &[ExpectedMount]) -> Result<(), usize> {
     let mut seen = vec![0u32; expected.len()];
+    let places: BTreeMap<&str, usize> =
+        expected.iter().enumerate().map(|(i, e)| (e.path.as_str(), i)).collect();
     for line in table.lines() {
         let mount = parse_mount(line).ok_or(expected.len())?;
         let path = AbsPath::new(&mount.path).map_err(|_| expected.len())?;
-        let nearest = expected
-            .iter()
-            .enumerate()
-            .filter(|(_, e)| path.is_within(&e.path))
-            .max_by_key(|(_, e)| e.path.depth());
-        let (index, plan) = nearest.ok_or(expected.len())?;
+        let index = nearest(&places, &path).ok_or(expected.len())?;
+        let plan = expected.get(index).ok_or(expected.len())?;
         let lacks = |wanted: bool, has: bool| wanted && !has;
         let (want, has) = (plan.attributes, mount.attributes);
         if mount.propagates

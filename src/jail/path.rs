@@ -138,9 +138,3 @@ impl fmt::Display for AbsPath {
         f.write_str(&self.0)
     }
 }
-
-impl serde::Serialize for AbsPath {
-    fn serialize<S: serde::Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
-        s.serialize_str(&self.0)
-    }
-}

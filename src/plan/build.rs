@@ -10,6 +10,7 @@ use super::{
 use crate::jail::path::AbsPath;
 use crate::jail::{Jail, Place, Root, What};
 use crate::problem::Span;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Most bytes of a file that is copied into the jail's memory.
 pub const COPY_LIMIT: usize = crate::jail::tree::COPY_LIMIT as usize;
@@ -54,6 +55,7 @@ struct Steps {
     slots: usize,
     expected: Vec<ExpectedMount>,
     rules: Vec<(AbsPath, Access)>,
+    ruled: BTreeSet<AbsPath>,
 }
 
 impl Steps {
@@ -115,8 +117,9 @@ impl Steps {
                 false
             }
         };
+        let places: BTreeMap<&AbsPath, &What> = jail.places.iter().map(|p| (&p.path, &p.what)).collect();
         for place in &jail.places {
-            let make = ours_at(jail, &place.path);
+            let make = ours_at(&places, &place.path).unwrap_or(ours);
             place_steps(self, place, make);
         }
         if ours && jail.places.iter().any(|p| matches!(p.what, What::Copy { .. })) && jail.namespaces.pid {
@@ -141,8 +144,12 @@ impl Steps {
     /// A rule for a file that lies in the skeleton itself: one for its directory serves all.
     fn allow_reading(&mut self, path: &AbsPath) {
         let directory = path.parent().filter(|p| *p != AbsPath::root()).unwrap_or_else(|| path.clone());
-        if !self.rules.iter().any(|(known, _)| *known == directory) {
-            self.rules.push((directory, Access::Read));
+        self.allow_once(directory, Access::Read);
+    }
+
+    fn allow_once(&mut self, path: AbsPath, access: Access) {
+        if self.ruled.insert(path.clone()) {
+            self.rules.push((path, access));
         }
     }
 
@@ -210,17 +217,18 @@ impl Steps {
     }
 }
 
-/// Whether something can be made at a place: not in a bound host directory or a foreign root.
-fn ours_at(jail: &Jail, path: &AbsPath) -> bool {
+/// Whether something can be made at a place: not in a bound host directory. `None`: it lies in the
+/// root itself.
+fn ours_at(places: &BTreeMap<&AbsPath, &What>, path: &AbsPath) -> Option<bool> {
     let mut above = path.parent();
     while let Some(up) = above {
-        match jail.places.iter().find(|p| p.path == up).map(|p| &p.what) {
-            Some(What::Bind { .. }) => return false,
-            Some(What::Tmpfs { .. }) => return true,
+        match places.get(&up) {
+            Some(What::Bind { .. }) => return Some(false),
+            Some(What::Tmpfs { .. }) => return Some(true),
             _ => above = up.parent(),
         }
     }
-    jail.root == Root::Skeleton
+    None
 }
 
 /// The one place where a kind of place becomes steps.
@@ -297,9 +305,7 @@ fn bind(
     // One rule for all device nodes: their directory is ours.
     let place =
         if kind == TreeKind::Device { path.parent().unwrap_or_else(AbsPath::root) } else { path.clone() };
-    if !steps.rules.iter().any(|(known, _)| *known == place) {
-        steps.rules.push((place, access));
-    }
+    steps.allow_once(place, access);
     steps.add(Step::OpenTree { slot, source: source.clone(), kind, attributes }, at);
     steps.add(Step::Attach { slot, path, make: ours.then_some(kind) }, at);
 }

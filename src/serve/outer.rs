@@ -83,6 +83,7 @@ impl Outer {
         if let Err(fault) = apply::drop_all_capabilities() {
             log::warn!("cannot give up capabilities: {fault:?}");
         }
+        process::trim_memory();
         if self.relay.is_none()
             && let Err(error) = release_standard_streams()
         {
