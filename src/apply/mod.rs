@@ -273,7 +273,7 @@ fn run_step(step: &Step, index: usize, state: &mut State) -> Result<(), Fault> {
             mounts::tmpfs(state, path, *limits, *owner, *attributes, directories, *make)
         }
         Step::Devpts { path } => mounts::devpts(state, path),
-        Step::Proc { path, subset, hide, make } => mounts::proc(state, path, *subset, *hide, *make),
+        Step::Proc { path, subset, make } => mounts::proc(state, path, *subset, *make),
         Step::KeepLive => mounts::keep_live(state),
         Step::PivotRoot => mounts::pivot(state),
         Step::SealRoot => mounts::seal(state),

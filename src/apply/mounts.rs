@@ -223,14 +223,14 @@ pub fn devpts(state: &mut State, path: &AbsPath) -> Result<(), Fault> {
     make_and_place(state, &mount, path, true)
 }
 
-pub fn proc(state: &mut State, path: &AbsPath, subset: bool, hide: bool, make: bool) -> Result<(), Fault> {
+pub fn proc(state: &mut State, path: &AbsPath, subset: bool, make: bool) -> Result<(), Fault> {
     let context = rustix::mount::fsopen("proc", FsOpenFlags::FSOPEN_CLOEXEC).call(Call::Fsopen)?;
     if subset {
         rustix::mount::fsconfig_set_string(&context, "subset", "pid").call(Call::Fsconfig)?;
     }
-    if hide {
-        rustix::mount::fsconfig_set_string(&context, "hidepid", "ptraceable").call(Call::Fsconfig)?;
-    }
+    // Hides pid 1, which until its own exec carries the command line of the outer process, and with
+    // a shared pid namespace all processes of others. Linux 5.8.
+    rustix::mount::fsconfig_set_string(&context, "hidepid", "ptraceable").call(Call::Fsconfig)?;
     // The whole /proc has files that root without any capability could still write (/proc/sys).
     let mount = create(context, Attributes { read_only: !subset, no_exec: true, no_dev: true })?;
     make_and_place(state, &mount, path, make)

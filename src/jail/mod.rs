@@ -204,8 +204,6 @@ pub enum What {
     Proc {
         /// Process directories only.
         subset: bool,
-        /// Only processes that may be traced are shown (shared pid namespace).
-        hide: bool,
     },
 }
 

@@ -277,11 +277,11 @@ fn place_steps(steps: &mut Steps, place: &Place, ours: bool) {
             steps.rules.push((path.clone(), Access::Device));
             steps.add(Step::Devpts { path }, at);
         }
-        What::Proc { subset, hide } => {
+        What::Proc { subset } => {
             let attributes = Attributes { read_only: !subset, ..WRITABLE };
             steps.expect(&path, attributes, Some("proc"));
             steps.rules.push((path.clone(), if *subset { Access::Write } else { Access::Read }));
-            steps.add(Step::Proc { path, subset: *subset, hide: *hide, make: ours }, at);
+            steps.add(Step::Proc { path, subset: *subset, make: ours }, at);
         }
     }
 }

@@ -243,8 +243,6 @@ pub enum Step {
         path: AbsPath,
         /// Process directories only.
         subset: bool,
-        /// Hide processes that may not be traced.
-        hide: bool,
         /// Make the directory to mount on; false on somebody else's tree.
         make: bool,
     },

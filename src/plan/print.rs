@@ -135,9 +135,9 @@ pub fn describe(step: &Step) -> String {
             )
         }
         Step::Devpts { path } => format!("devpts {path}"),
-        Step::Proc { path, subset, hide, .. } => {
+        Step::Proc { path, subset, .. } => {
             let subset = if *subset { "process directories only" } else { "all of it, read-only" };
-            format!("proc {path}, {subset}{}", if *hide { ", others hidden" } else { "" })
+            format!("proc {path}, {subset}, others hidden")
         }
         Step::KeepLive => "keep a writable view of the copies outside".into(),
         Step::PivotRoot => "pivot into the new root, detach the old one".into(),

@@ -84,7 +84,7 @@ impl Tree<'_> {
         }
         if wanted != Proc::None {
             self.needs_directory("proc");
-            let what = What::Proc { subset: wanted == Proc::Pid, hide: !namespaces.pid };
+            let what = What::Proc { subset: wanted == Proc::Pid };
             self.place_ours("/proc", what);
         }
     }
