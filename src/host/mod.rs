@@ -62,7 +62,8 @@ pub fn answer(questions: &Questions) -> Result<Facts, Problems> {
 }
 
 fn caller(problems: &mut Problems) -> Caller {
-    use rustix::process::{getegid, geteuid, getgroups, getpgrp, getpid, getsid};
+    use nix::unistd::{getpgrp, getpid, getsid};
+    use rustix::process::{getegid, geteuid, getgroups};
     let gid = getegid().as_raw();
     // Taken for none, they would stay with a program that was promised to have none.
     let groups = getgroups().unwrap_or_else(|errno| {
@@ -71,6 +72,7 @@ fn caller(problems: &mut Problems) -> Caller {
         Vec::new()
     });
     let groups = groups.into_iter().map(rustix::process::Gid::as_raw).filter(|g| *g != gid).collect();
+    // Both are 0 where their leaders live in an outer pid namespace, which rustix does not allow for.
     let leads_group = getpgrp() == getpid();
     let leads_session = getsid(None) == Ok(getpid());
     Caller {
