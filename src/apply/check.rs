@@ -34,6 +34,15 @@ pub fn open_status(state: &State) -> Result<OwnedFd, Fault> {
     open_own(state, "self/status")
 }
 
+/// Whether this process has a controlling terminal (tty_nr of proc_pid_stat(5)). Not asked of
+/// /dev/tty, which a jail may be without.
+pub fn has_terminal(state: &State) -> Result<bool, Fault> {
+    let stat = read_all(&open_own(state, "self/stat")?)?;
+    // The name before the last parenthesis may hold blanks; then: state, ppid, pgrp, session, tty_nr.
+    let tty = stat.rsplit_once(')').and_then(|(_, rest)| rest.split_whitespace().nth(4));
+    Ok(tty != Some("0"))
+}
+
 fn read_all(file: &OwnedFd) -> Result<String, Fault> {
     let mut content = Vec::with_capacity(4096);
     let mut buffer = [0u8; 4096];

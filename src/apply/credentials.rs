@@ -82,6 +82,13 @@ pub fn capabilities(set: u64) -> Result<(), Fault> {
     set_capabilities(wanted, wanted)
 }
 
+/// Nothing is left but the right to signal a process of another user.
+pub fn keep_kill() -> Result<(), Fault> {
+    let now = rustix::thread::capabilities(None).call(Call::Capset)?;
+    rustix::thread::clear_ambient_capability_set().call(Call::Prctl)?;
+    set_capabilities(now.permitted & CapabilitySet::KILL, CapabilitySet::empty())
+}
+
 /// Nothing is left, not even ambient.
 pub fn drop_all() -> Result<(), Fault> {
     rustix::thread::clear_ambient_capability_set().call(Call::Prctl)?;

@@ -103,23 +103,42 @@ pub fn copy(
 
 /// Makes a directory on the host for a `write` entry with `create`. Says whether it was made now.
 pub fn create_on_host(path: &AbsPath, mode: u32, owner: Ids) -> Result<bool, Fault> {
-    let parent = path.parent().unwrap_or_else(AbsPath::root);
-    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    let resolve = ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
-    let parent =
-        rustix::fs::openat2(CWD, parent.as_str(), flags, Mode::empty(), resolve).call(Call::Openat2)?;
+    let parent = host_parent(path)?;
     // Made closed, opened to its owner after: never writable to anybody else in between.
-    match rustix::fs::mkdirat(&parent, path.name(), Mode::empty()) {
+    match rustix::fs::mkdirat(&parent, path.name(), Mode::RWXU) {
         Err(rustix::io::Errno::EXIST) => return Ok(false),
         other => other.call(Call::Mkdir)?,
     }
-    let opened = own(parent.as_fd(), path.name(), owner).and_then(|()| {
-        rustix::fs::chmodat(&parent, path.name(), Mode::from_raw_mode(mode), AtFlags::empty())
-            .call(Call::Chmod)
-    });
+    let opened = hand_over(&parent, path.name(), mode, owner);
     if opened.is_err() {
         // Not told to anybody yet: it is undone here.
         rustix::fs::unlinkat(&parent, path.name(), AtFlags::REMOVEDIR).call(Call::Mkdir)?;
     }
     opened.map(|()| true)
+}
+
+/// On a descriptor: whoever may write to the parent may have put a link to any file of the host
+/// in the new directory's place by now.
+fn hand_over(parent: &OwnedFd, name: &str, mode: u32, owner: Ids) -> Result<(), Fault> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let made = rustix::fs::openat(parent, name, flags, Mode::empty()).call(Call::Open)?;
+    let stat = rustix::fs::fstat(&made).call(Call::Fstat)?;
+    if stat.st_uid != rustix::process::geteuid().as_raw() || stat.st_mode & 0o077 != 0 {
+        return Err(Fault::difference(0));
+    }
+    rustix::fs::fchown(&made, Some(Uid::from_raw(owner.uid)), Some(Gid::from_raw(owner.gid)))
+        .call(Call::Chown)?;
+    rustix::fs::fchmod(&made, Mode::from_raw_mode(mode)).call(Call::Chmod)
+}
+
+/// Removes what [`create_on_host`] made, if it is empty; through no link that was put on the way.
+pub fn remove_on_host(path: &AbsPath) -> Result<(), Fault> {
+    rustix::fs::unlinkat(host_parent(path)?, path.name(), AtFlags::REMOVEDIR).call(Call::Mkdir)
+}
+
+fn host_parent(path: &AbsPath) -> Result<OwnedFd, Fault> {
+    let parent = path.parent().unwrap_or_else(AbsPath::root);
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let resolve = ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
+    rustix::fs::openat2(CWD, parent.as_str(), flags, Mode::empty(), resolve).call(Call::Openat2)
 }

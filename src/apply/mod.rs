@@ -235,6 +235,22 @@ pub fn drop_all_capabilities() -> Result<(), Fault> {
     credentials::drop_all()
 }
 
+/// Undoes one [`Step::CreateDirectory`].
+///
+/// # Errors
+/// Those of openat2(2) and rmdir(2).
+pub fn remove_directory(path: &AbsPath) -> Result<(), Errno> {
+    files::remove_on_host(path).map_err(|fault| Errno::from_raw(fault.errno))
+}
+
+/// Gives up every capability but CAP_KILL.
+///
+/// # Errors
+/// None known.
+pub fn keep_only_kill() -> Result<(), Fault> {
+    credentials::keep_kill()
+}
+
 fn run_step(step: &Step, index: usize, state: &mut State) -> Result<(), Fault> {
     match step {
         // A new pid namespace needs a fork, which `serve` does; the maps are written by the child.
@@ -293,7 +309,7 @@ fn run_step(step: &Step, index: usize, state: &mut State) -> Result<(), Fault> {
         Step::NoNewPrivileges => nix::sys::prctl::set_no_new_privs().call(Call::Prctl),
         Step::DieWithParent => credentials::die_with_parent(state),
         Step::ResetProcess => seal::reset_process(state),
-        Step::Session { terminal } => seal::session(*terminal),
+        Step::Session { terminal } => seal::session(state, *terminal),
         Step::DenyWriteExecute => crate::sys::process::deny_write_execute().call(Call::Prctl),
         Step::LandlockRestrict => seal::landlock_restrict(state),
         Step::CloseDescriptors => crate::sys::process::close_on_exec_from(3).call(Call::CloseRange),

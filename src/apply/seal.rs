@@ -27,14 +27,12 @@ pub fn reset_process(state: &mut State) -> Result<(), Fault> {
 
 /// A session of its own cannot be fed from the caller's terminal. EPERM means that this process
 /// leads its session already, which is as good only if it has no controlling terminal.
-pub fn session(terminal: bool) -> Result<(), Fault> {
+pub fn session(state: &State, terminal: bool) -> Result<(), Fault> {
     match rustix::process::setsid() {
         Ok(_) => {}
         Err(rustix::io::Errno::PERM) => {
-            let leads = rustix::process::getsid(None) == Ok(rustix::process::getpid());
-            let controlled =
-                rustix::fs::open("/dev/tty", OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()).is_ok();
-            if !leads || controlled {
+            let leads = nix::unistd::getsid(None) == Ok(nix::unistd::getpid());
+            if !leads || super::check::has_terminal(state)? {
                 return Err(Fault::new(Call::Setsid, Errno::EPERM));
             }
         }

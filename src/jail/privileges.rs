@@ -31,6 +31,7 @@ impl Context<'_> {
             let why = "this kernel is older than Linux 6.3 and there is no filter that could do it";
             deny = self.wants(Feature::MemoryDenyWriteExecute, kernel.deny_write_execute || seccomp, why);
         }
+        self.check_trace(spec, capabilities, landlock, namespaces);
         let session = namespaces.pid || !self.without.contains(&Feature::Session);
         let policy = match crate::seccomp::resolve(&spec.privileges.system_calls) {
             Ok(policy) => {
@@ -66,6 +67,21 @@ impl Context<'_> {
                 Problem::usage("the capability to change ids is given, but the system calls for it are not")
                     .at(at)
                     .help("write system-calls = [\"@service\", \"@setuid\"], or remove SETUID and SETGID"),
+            );
+        }
+    }
+
+    /// Until pid 1 is executed it shares the outer process's memory. CAP_SYS_PTRACE looks into what
+    /// is not dumpable; Landlock alone then keeps the program from it.
+    fn check_trace(&mut self, spec: &Spec, capabilities: u64, landlock: Option<u32>, n: &Namespaces) {
+        let number = CAPABILITIES.iter().position(|known| *known == "SYS_PTRACE");
+        if number.is_some_and(|bit| capabilities >> bit & 1 == 1) && landlock.is_none() && n.pid && !n.user {
+            let at = spec.privileges.capabilities.first().map(|c| c.at);
+            let problem = Problem::set_up(
+                "with CAP_SYS_PTRACE and without Landlock the program could trace jail itself",
+            );
+            self.problems.push(
+                problem.at(at).help("remove the capability: a program may trace its own children without it"),
             );
         }
     }

@@ -55,7 +55,7 @@ struct Steps {
     slots: usize,
     expected: Vec<ExpectedMount>,
     rules: Vec<(AbsPath, Access)>,
-    ruled: BTreeSet<AbsPath>,
+    ruled: BTreeSet<(AbsPath, Access)>,
 }
 
 impl Steps {
@@ -147,8 +147,9 @@ impl Steps {
         self.allow_once(directory, Access::Read);
     }
 
+    /// Rules of one path add up.
     fn allow_once(&mut self, path: AbsPath, access: Access) {
-        if self.ruled.insert(path.clone()) {
+        if self.ruled.insert((path.clone(), access)) {
             self.rules.push((path, access));
         }
     }
@@ -261,7 +262,9 @@ fn place_steps(steps: &mut Steps, place: &Place, ours: bool) {
             bind(steps, path, source, TreeKind::from(*kind), attributes, access, ours, at);
         }
         What::Device { source } => {
-            let attributes = Attributes { read_only: false, no_exec: true, no_dev: false };
+            // Read-only: what is written goes to the device all the same, but a program with its owner's
+            // uid cannot change the host's node.
+            let attributes = Attributes { read_only: true, no_exec: true, no_dev: false };
             bind(steps, path, source, TreeKind::Device, attributes, Access::Device, ours, at);
         }
         What::Tmpfs { size, inodes, mode, owner, exec, directories } => {

@@ -78,7 +78,7 @@ pub struct TmpfsLimits {
 }
 
 /// Which Landlock rights a place gets.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub enum Access {
     /// List directories: the skeleton itself.
     List,

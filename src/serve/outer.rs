@@ -2,7 +2,7 @@
 //!
 //! Must not know: how the jail is set up. It keeps the caller's place in the process tree, so that
 //! a service manager sees one process that behaves like the program. Once the program runs it holds
-//! no capability.
+//! CAP_KILL alone, which the kernel also asks for when pid 1 is to die with this process.
 
 use super::machine::{Action, Machine};
 use super::terminal::Relay;
@@ -80,7 +80,7 @@ impl Outer {
 
     /// The program runs: keep nothing that waiting does not need.
     fn release(&self) {
-        if let Err(fault) = apply::drop_all_capabilities() {
+        if let Err(fault) = apply::keep_only_kill() {
             log::warn!("cannot give up capabilities: {fault:?}");
         }
         process::trim_memory();
@@ -115,7 +115,10 @@ impl Outer {
             Action::Forward(number) => self.order(number),
             Action::Kill => {
                 log::warn!("the program did not stop in time; it is killed");
-                self.order(libc::SIGKILL);
+                // Pid 1 itself, not through it: it may be stopped or starved.
+                if let Err(errno) = process::send_signal(self.child, libc::SIGKILL) {
+                    log::warn!("cannot kill the jail: {errno}");
+                }
             }
             Action::Resize => {
                 if let Some(relay) = &self.relay {
@@ -132,9 +135,13 @@ impl Outer {
         }
     }
 
-    /// Pid 1 sends it: it has the program's uid, so this process needs no CAP_KILL.
+    /// Pid 1 sends it, which knows the program by its number inside.
     fn order(&self, number: i32) {
-        if let Err(errno) = send(self.socket.as_raw_fd(), &wire::signal(number), MsgFlags::MSG_NOSIGNAL) {
+        if let Err(errno) = send(
+            self.socket.as_raw_fd(),
+            &wire::signal(number),
+            MsgFlags::MSG_NOSIGNAL | MsgFlags::MSG_DONTWAIT,
+        ) {
             log::debug!("signal {number} not forwarded: {errno}");
         }
     }
@@ -190,7 +197,7 @@ fn release_standard_streams() -> nix::Result<()> {
 pub fn undo(plan: &Plan, created: &[usize]) {
     for step in created.iter().rev() {
         if let Some(Step::CreateDirectory { path, .. }) = plan.steps.get(*step).map(|p| &p.step)
-            && let Err(error) = std::fs::remove_dir(path.as_str())
+            && let Err(error) = apply::remove_directory(path)
         {
             eprintln!("jail: {path} was made for this start and could not be removed again: {error}");
         }

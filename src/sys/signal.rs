@@ -40,6 +40,16 @@ fn set_mask(mask: Set) -> Result<()> {
 /// # Errors
 /// None known.
 pub fn reset_all() -> Result<()> {
+    default_all()?;
+    set_mask(0)
+}
+
+/// Every disposition back to its default, the mask as it is. A caller's ignored SIGCHLD would make
+/// the kernel reap our children: no signal, no status.
+///
+/// # Errors
+/// None known.
+pub fn default_all() -> Result<()> {
     #[repr(C)]
     struct KernelAction {
         handler: usize,
@@ -65,7 +75,7 @@ pub fn reset_all() -> Result<()> {
         };
         check(done)?;
     }
-    set_mask(0)
+    Ok(())
 }
 
 /// A signalfd(2) for every signal.

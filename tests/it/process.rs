@@ -61,7 +61,16 @@ pub fn tests() -> Vec<Test> {
         "process::root::a_job_of_a_shell_is_not_run_in_place",
         a_job_of_a_shell_is_not_run_in_place,
     ));
-    tests.push(test(Root, "process::root::the_outer_process_holds_nothing", the_outer_process_holds_nothing));
+    tests.push(test(
+        Root,
+        "process::root::a_session_led_from_outside_the_pid_namespace",
+        a_session_led_from_outside_the_pid_namespace,
+    ));
+    tests.push(test(
+        Root,
+        "process::root::the_outer_process_holds_nothing_but_the_right_to_signal",
+        the_outer_process_holds_nothing_but_the_right_to_signal,
+    ));
     tests.push(test(Root, "process::root::a_killed_pid_1_ends_the_jail", a_killed_pid_1_ends_the_jail));
     tests
 }
@@ -270,7 +279,19 @@ fn a_job_of_a_shell_is_not_run_in_place() {
 }
 
 /// While it waits it has no capability, none of the program's pipes and no host directory.
-fn the_outer_process_holds_nothing() {
+/// As in a container: the kernel then says 0 for the session and the process group.
+fn a_session_led_from_outside_the_pid_namespace() {
+    let room = Room::new();
+    for privileges in ["", "share-namespaces = [\"pid\"]"] {
+        let spec = room.probe_spec(&["attempts=no"], &[("privileges", privileges)]);
+        let mut command = std::process::Command::new("unshare");
+        command.args(["--pid", "--fork", "--mount-proc"]).arg(crate::run::jail_binary()).arg("run").arg(spec);
+        let report = finish(&mut command).report();
+        assert_eq!(report["sid"], report["pid"], "{privileges}");
+    }
+}
+
+fn the_outer_process_holds_nothing_but_the_right_to_signal() {
     let room = Room::new();
     let spec = room.probe_spec(&["wait"], &[]);
     let mut command = as_root(&["run"], &spec);
@@ -278,12 +299,11 @@ fn the_outer_process_holds_nothing() {
     let live = Live::ready(&mut command);
     let proc = Path::new("/proc").join(live.pid().to_string());
     // The program may say `ready` before the outer process has put everything down.
-    wait_until("the outer process has no capability", || {
+    wait_until("the outer process has CAP_KILL alone, and gives it to nobody", || {
         let status = std::fs::read_to_string(proc.join("status")).unwrap();
-        let sets = status
-            .lines()
-            .filter(|l| ["CapInh", "CapPrm", "CapEff", "CapAmb"].iter().any(|s| l.starts_with(s)));
-        sets.filter(|l| l.ends_with("\t0000000000000000")).count() == 4
+        [("CapInh", 0), ("CapPrm", 1 << 5), ("CapEff", 1 << 5), ("CapAmb", 0)]
+            .iter()
+            .all(|(set, wanted)| status.contains(&format!("{set}:\t{wanted:016x}\n")))
     });
     wait_until("the outer process holds none of the program's pipes", || {
         let link = |fd: &str| std::fs::read_link(proc.join("fd").join(fd)).unwrap();
