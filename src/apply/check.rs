@@ -115,14 +115,8 @@ fn unescape(text: &str) -> String {
 
 /// The planned mount at the path, or the closest one above it.
 fn nearest(places: &BTreeMap<&str, usize>, path: &AbsPath) -> Option<usize> {
-    let mut path = Some(path.clone());
-    while let Some(here) = path {
-        if let Some(index) = places.get(here.as_str()) {
-            return Some(*index);
-        }
-        path = here.parent();
-    }
-    None
+    let mut upwards = std::iter::once(path.as_str()).chain(path.ancestors());
+    upwards.find_map(|here| places.get(here).copied())
 }
 
 /// `Err` is the index of the expected mount that is missing, doubled, of another kind, or weaker

@@ -236,12 +236,18 @@ pub fn proc(state: &mut State, path: &AbsPath, subset: bool, make: bool) -> Resu
     make_and_place(state, &mount, path, make)
 }
 
-/// A second mount of the same tmpfs, attached nowhere and so invisible inside: the jail's own `/`
-/// is sealed read-only, this one stays writable for the outer process.
+/// A second mount of the same tmpfs: the jail's own `/` is sealed read-only, this one stays writable
+/// for the outer process.
+///
+/// It is attached to the old root, with which it leaves the namespace: its descriptor then is the
+/// only way to it. (Closing the descriptor of one that was never attached waits for an RCU grace
+/// period, 0.1 ms at the end of each jail.) The host's /proc is there: [`State::new`] has opened it.
 pub fn keep_live(state: &mut State) -> Result<(), Fault> {
     let flags =
         OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC | OpenTreeFlags::AT_EMPTY_PATH;
     let live = rustix::mount::open_tree(state.root()?, "", flags).call(Call::OpenTree)?;
+    rustix::mount::move_mount(&live, "", CWD, "/proc", MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH)
+        .call(Call::MoveMount)?;
     state.live = Some(live);
     Ok(())
 }

@@ -9,7 +9,7 @@ use std::io::{self, ErrorKind, IsTerminal, Write};
 use std::os::fd::AsFd;
 
 /// Writes a whole text to standard output. A reader that went away (`jail plan x | head`) has all it
-/// wanted: that is success. (Rust's runtime ignores SIGPIPE, so `println!` would panic.)
+/// wanted: that is success. (SIGPIPE is ignored, so `println!` would panic.)
 ///
 /// # Errors
 /// Standard output cannot take it (a full disk).
@@ -67,8 +67,7 @@ pub fn columns(rows: &[Vec<String>]) -> String {
     rows.iter().map(line).collect()
 }
 
-/// Refuses to start with a directory as a standard stream. That 0-2 are open at all is seen to by
-/// Rust's runtime, which opens /dev/null for those that are not.
+/// Opens /dev/null for those of 0-2 that are closed, and refuses to start with a directory as one.
 ///
 /// # Errors
 /// One of 0-2 is a directory: it leads out of the jail, and 0-2 are all that the program inherits.
@@ -78,6 +77,8 @@ pub fn check_descriptors() -> Result<(), Problems> {
         let problem = Problem::set_up("jail must not be installed set-uid or set-gid");
         return Err(problem.help("remove the bit: chmod ug-s, and run it as root or as yourself").into());
     }
+    crate::sys::entry::prepare()
+        .map_err(|errno| Problem::set_up(format!("cannot open /dev/null: {}", errno.desc())))?;
     let (stdin, stdout, stderr) = (io::stdin(), io::stdout(), io::stderr());
     let streams = [("input", stdin.as_fd()), ("output", stdout.as_fd()), ("error", stderr.as_fd())];
     for (name, stream) in streams {

@@ -3,6 +3,7 @@
 //! Must not know: whether anything exists.
 #![forbid(unsafe_code)]
 
+use std::borrow::Borrow;
 use std::fmt;
 
 /// An absolute path without `.`, `..`, empty components, NUL, or a trailing slash (but for `/`).
@@ -76,6 +77,13 @@ impl AbsPath {
         }
     }
 
+    /// The directories above it, from the nearest up to `/`; none for `/`. Texts, so that a look-up by
+    /// each of them copies nothing.
+    pub fn ancestors(&self) -> impl Iterator<Item = &str> {
+        let slashes = self.0.rmatch_indices('/').map(|(cut, _)| self.0.get(..cut.max(1)).unwrap_or("/"));
+        slashes.skip(usize::from(self.0.len() == 1))
+    }
+
     /// One component deeper. `name` must be a plain name.
     #[must_use]
     pub fn join(&self, name: &str) -> AbsPath {
@@ -109,7 +117,7 @@ impl AbsPath {
 
     /// How many components.
     pub fn depth(&self) -> usize {
-        self.components().count()
+        self.0.bytes().filter(|b| *b == b'/').count() - usize::from(self.0.len() == 1)
     }
 
     /// Where a symbolic link at `self` with this target leads, lexically: `..` goes up one
@@ -130,6 +138,13 @@ impl AbsPath {
             }
         }
         AbsPath::new(&format!("/{}", parts.join("/"))).ok()
+    }
+}
+
+/// Maps of paths can be asked by text: both have the same order.
+impl Borrow<str> for AbsPath {
+    fn borrow(&self) -> &str {
+        &self.0
     }
 }
 

@@ -312,13 +312,11 @@ impl Tree<'_> {
         let mut path = path.clone();
         // As many links as the kernel follows.
         for _ in 0..40 {
-            let mut above = path.parent();
             let mut next = None;
-            while let Some(up) = above {
-                if let Some(Place { what: What::Link { target }, .. }) = self.places.get(&up) {
-                    next = up.resolve_link(target).and_then(|end| path.rebase(&up, &end));
+            for up in path.ancestors() {
+                if let Some(Place { path: up, what: What::Link { target }, .. }) = self.places.get(up) {
+                    next = up.resolve_link(target).and_then(|end| path.rebase(up, &end));
                 }
-                above = up.parent();
             }
             match next {
                 Some(next) => path = next,

@@ -33,7 +33,6 @@ pub fn build(jail: &Jail) -> Plan {
     steps.seal(jail);
     // Stable: inside a phase the order of writing above holds.
     steps.list.sort_by_key(|p| p.step.phase());
-    let live_files = jail.namespaces.pid && jail.places.iter().any(|p| matches!(p.what, What::Copy { .. }));
     Plan {
         name: jail.name.clone(),
         steps: steps.list,
@@ -43,10 +42,16 @@ pub fn build(jail: &Jail) -> Plan {
             reload_signal: jail.process.reload_signal,
             stop_timeout: jail.process.stop_timeout,
             terminal: jail.process.terminal,
-            live_files,
+            live_files: live_files(jail),
         },
         given_up: jail.given_up.clone(),
     }
+}
+
+/// Whether there are copies to be kept like the host's files, and a process outside to do it.
+fn live_files(jail: &Jail) -> bool {
+    let copies = jail.places.iter().any(|p| matches!(p.what, What::Copy { .. }));
+    copies && jail.namespaces.pid && jail.root == Root::Skeleton
 }
 
 #[derive(Default)]
@@ -117,12 +122,12 @@ impl Steps {
                 false
             }
         };
-        let places: BTreeMap<&AbsPath, &What> = jail.places.iter().map(|p| (&p.path, &p.what)).collect();
+        let places: BTreeMap<&str, &What> = jail.places.iter().map(|p| (p.path.as_str(), &p.what)).collect();
         for place in &jail.places {
             let make = ours_at(&places, &place.path).unwrap_or(ours);
             place_steps(self, place, make);
         }
-        if ours && jail.places.iter().any(|p| matches!(p.what, What::Copy { .. })) && jail.namespaces.pid {
+        if live_files(jail) {
             self.add(Step::KeepLive, None);
         }
         self.add(Step::PivotRoot, None);
@@ -220,16 +225,12 @@ impl Steps {
 
 /// Whether something can be made at a place: not in a bound host directory. `None`: it lies in the
 /// root itself.
-fn ours_at(places: &BTreeMap<&AbsPath, &What>, path: &AbsPath) -> Option<bool> {
-    let mut above = path.parent();
-    while let Some(up) = above {
-        match places.get(&up) {
-            Some(What::Bind { .. }) => return Some(false),
-            Some(What::Tmpfs { .. }) => return Some(true),
-            _ => above = up.parent(),
-        }
-    }
-    None
+fn ours_at(places: &BTreeMap<&str, &What>, path: &AbsPath) -> Option<bool> {
+    path.ancestors().find_map(|up| match places.get(up) {
+        Some(What::Bind { .. }) => Some(false),
+        Some(What::Tmpfs { .. }) => Some(true),
+        _ => None,
+    })
 }
 
 /// The one place where a kind of place becomes steps.

@@ -50,6 +50,12 @@ pub fn reset_all() -> Result<()> {
 /// # Errors
 /// None known.
 pub fn default_all() -> Result<()> {
+    let changeable = (1..=LAST).filter(|number| ![libc::SIGKILL, libc::SIGSTOP].contains(number));
+    changeable.into_iter().try_for_each(|number| dispose(number, libc::SIG_DFL))
+}
+
+/// Sets a disposition that is no function: SIG_DFL or SIG_IGN.
+fn dispose(number: i32, handler: libc::sighandler_t) -> Result<()> {
     #[repr(C)]
     struct KernelAction {
         handler: usize,
@@ -57,25 +63,27 @@ pub fn default_all() -> Result<()> {
         restorer: usize,
         mask: Set,
     }
-    let default = KernelAction { handler: libc::SIG_DFL, flags: 0, restorer: 0, mask: 0 };
-    for number in 1..=LAST {
-        if number == libc::SIGKILL || number == libc::SIGSTOP {
-            continue;
-        }
-        // SAFETY: rt_sigaction reads one kernel sigaction and an 8-byte mask size; called directly
-        // because libc refuses the two numbers that it uses for threads, which survive exec too.
-        let done = unsafe {
-            libc::syscall(
-                libc::SYS_rt_sigaction,
-                number,
-                &raw const default,
-                std::ptr::null::<KernelAction>(),
-                size_of::<Set>(),
-            )
-        };
-        check(done)?;
-    }
-    Ok(())
+    let action = KernelAction { handler, flags: 0, restorer: 0, mask: 0 };
+    // SAFETY: rt_sigaction reads one kernel sigaction and an 8-byte mask size; called directly
+    // because libc refuses the two numbers that it uses for threads, which survive exec too.
+    let done = unsafe {
+        libc::syscall(
+            libc::SYS_rt_sigaction,
+            number,
+            &raw const action,
+            std::ptr::null::<KernelAction>(),
+            size_of::<Set>(),
+        )
+    };
+    check(done).map(|_| ())
+}
+
+/// Writing to a pipe without a reader gives EPIPE instead of a signal.
+///
+/// # Errors
+/// None known.
+pub fn ignore_broken_pipes() -> Result<()> {
+    dispose(libc::SIGPIPE, libc::SIG_IGN)
 }
 
 /// A signalfd(2) for every signal.

@@ -17,14 +17,13 @@ enum Above<'a> {
 
 impl Tree<'_> {
     fn above(&self, path: &AbsPath) -> Above<'_> {
-        let mut next = path.parent();
-        while let Some(up) = next {
-            match self.places.get(&up) {
+        for up in path.ancestors() {
+            match self.places.get(up) {
                 Some(place) if matches!(place.what, What::Bind { .. } | What::Devpts | What::Proc { .. }) => {
                     return Above::Bound(place);
                 }
                 Some(place) if matches!(place.what, What::Tmpfs { .. }) => return Above::Ours,
-                _ => next = up.parent(),
+                _ => {}
             }
         }
         if self.foreign.is_some() { Above::Foreign } else { Above::Ours }
@@ -106,14 +105,13 @@ impl Tree<'_> {
             if !matches!(self.above(&path), Above::Ours) {
                 continue;
             }
-            let mut next = path.parent();
-            while let Some(up) = next {
-                if up == AbsPath::root() || self.places.contains_key(&up) {
+            for up in path.ancestors() {
+                if up == "/" || self.places.contains_key(up) {
                     break;
                 }
+                let Ok(up) = AbsPath::new(up) else { break };
                 let place = Place { path: up.clone(), what: What::Directory { mode: 0o755 }, at: None };
-                self.places.insert(up.clone(), place);
-                next = up.parent();
+                self.places.insert(up, place);
             }
         }
     }
