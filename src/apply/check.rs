@@ -63,7 +63,17 @@ pub fn mounts(state: &State, expected: &[ExpectedMount]) -> Result<(), Fault> {
 
 pub fn process(state: &State, expected: &ExpectedProcess) -> Result<(), Fault> {
     let status = state.status.as_ref().ok_or(Fault::new(Call::Read, Errno::EBADF))?;
-    compare_process(&read_all(status)?, expected).map_err(Fault::difference)
+    compare_process(&read_all(status)?, expected, state.filters).map_err(Fault::difference)
+}
+
+/// How many filters this process is under already: a container's, or a service manager's.
+pub fn filters(state: &State) -> Result<u32, Fault> {
+    // Mostly there is none, and reading the file costs more than asking. EINVAL: no filters at all.
+    if !crate::sys::process::is_filtered().unwrap_or(false) {
+        return Ok(0);
+    }
+    let status = read_all(&open_status(state)?)?;
+    status_field(&status, "Seccomp_filters").parse().map_err(|_| Fault::new(Call::Read, Errno::ENODATA))
 }
 
 /// One line of mountinfo (proc_pid_mountinfo(5)).
@@ -154,15 +164,30 @@ pub fn compare_mounts(table: &str, expected: &[ExpectedMount]) -> Result<(), usi
 }
 
 /// What [`compare_process`] looks at, in the order of its indices.
-pub const PROCESS_FIELDS: &[&str] =
-    &["Uid", "Gid", "Groups", "CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb", "NoNewPrivs", "Seccomp"];
+pub const PROCESS_FIELDS: &[&str] = &[
+    "Uid",
+    "Gid",
+    "Groups",
+    "CapInh",
+    "CapPrm",
+    "CapEff",
+    "CapBnd",
+    "CapAmb",
+    "NoNewPrivs",
+    "Seccomp",
+    "Seccomp_filters",
+];
 
-/// `Err` is the index into [`PROCESS_FIELDS`] of the first field that is not as planned.
-pub fn compare_process(status: &str, expected: &ExpectedProcess) -> Result<(), usize> {
-    let field = |name: &str| {
-        let line = status.lines().find_map(|l| l.strip_prefix(name)?.strip_prefix(':'));
-        line.unwrap_or("?").trim()
-    };
+/// The value of a line of /proc/PID/status.
+fn status_field<'a>(status: &'a str, name: &str) -> &'a str {
+    let line = status.lines().find_map(|l| l.strip_prefix(name)?.strip_prefix(':'));
+    line.unwrap_or("?").trim()
+}
+
+/// `Err` is the index into [`PROCESS_FIELDS`] of the first field that is not as planned. `filters`:
+/// how many there were before; the mode alone would be the same with none added (Linux 5.9).
+pub fn compare_process(status: &str, expected: &ExpectedProcess, filters: u32) -> Result<(), usize> {
+    let field = |name: &str| status_field(status, name);
     let ids = |name: &str| -> Option<Vec<u32>> {
         let mut ids = field(name).split_whitespace().map(|n| n.parse().ok()).collect::<Option<Vec<u32>>>()?;
         ids.sort_unstable();
@@ -172,9 +197,15 @@ pub fn compare_process(status: &str, expected: &ExpectedProcess) -> Result<(), u
         let right = match *name {
             "Uid" => ids(name) == Some(vec![expected.uid; 4]),
             "Gid" => ids(name) == Some(vec![expected.gid; 4]),
-            "Groups" => expected.groups.is_none() || ids(name) == expected.groups,
+            // The kernel may list the main group as well.
+            "Groups" => expected.groups.as_ref().is_none_or(|groups| {
+                let others =
+                    |list: &[u32]| list.iter().copied().filter(|g| *g != expected.gid).collect::<Vec<u32>>();
+                ids(name).is_some_and(|found| others(&found) == others(groups))
+            }),
             "NoNewPrivs" => field(name) == "1",
             "Seccomp" => !expected.seccomp || field(name) == "2",
+            "Seccomp_filters" => field(name).parse().ok() == Some(filters + u32::from(expected.seccomp)),
             _ => u64::from_str_radix(field(name), 16) == Ok(expected.capabilities),
         };
         if !right {
@@ -238,6 +269,7 @@ mod tests {
             ("CapAmb", "0000000000000400"),
             ("NoNewPrivs", "1"),
             ("Seccomp", "2"),
+            ("Seccomp_filters", "3"),
         ];
         let value = |name, value| if name == change.0 { change.1 } else { value };
         fields.iter().map(|(n, v)| format!("{n}:\t{}\n", value(*n, *v))).collect()
@@ -252,7 +284,7 @@ mod tests {
             capabilities: 0x400,
             seccomp: true,
         };
-        assert_eq!(compare_process(&status(("", "")), &plan), Ok(()));
+        assert_eq!(compare_process(&status(("", "")), &plan, 2), Ok(()));
         let wrong = [
             "33 0 33 33",
             "33 33 33 0",
@@ -264,10 +296,11 @@ mod tests {
             "0",
             "0",
             "0",
+            "2",
         ];
         for (index, (name, value)) in PROCESS_FIELDS.iter().zip(wrong).enumerate() {
-            assert_eq!(compare_process(&status((name, value)), &plan), Err(index), "{name}");
+            assert_eq!(compare_process(&status((name, value)), &plan, 2), Err(index), "{name}");
         }
-        assert_eq!(compare_process("", &plan), Err(0), "an unreadable status is no proof");
+        assert_eq!(compare_process("", &plan, 2), Err(0), "an unreadable status is no proof");
     }
 }

@@ -14,6 +14,17 @@ pub fn rlimit(resource: Resource, soft: Option<u64>, hard: Option<u64>) -> Resul
     crate::sys::process::set_limit(resource.number, limits).call(Call::Setrlimit)
 }
 
+/// Makes room for a limit above the caller's, while there is a right to.
+pub fn raise_limit(resource: Resource, hard: Option<u64>) -> Result<(), Fault> {
+    let now = crate::sys::process::current_limit(resource.number).call(Call::Setrlimit)?;
+    let wanted = hard.unwrap_or(u64::MAX);
+    if wanted <= now.rlim_max {
+        return Ok(());
+    }
+    let limits = nix::libc::rlimit64 { rlim_max: wanted, ..now };
+    crate::sys::process::set_limit(resource.number, limits).call(Call::Setrlimit)
+}
+
 pub fn oom_score(state: &State, value: i32) -> Result<(), Fault> {
     let proc = state.proc.as_ref().ok_or(Fault::new(Call::Open, Errno::EBADF))?;
     let flags = OFlags::WRONLY | OFlags::CLOEXEC;
@@ -54,7 +65,10 @@ pub fn gid(gid: u32) -> Result<(), Fault> {
 pub fn uid(uid: u32) -> Result<(), Fault> {
     rustix::thread::set_keep_capabilities(true).call(Call::Prctl)?;
     let uid = nix::unistd::Uid::from_raw(uid);
-    nix::unistd::setresuid(uid, uid, uid).call(Call::Setresuid)
+    nix::unistd::setresuid(uid, uid, uid).call(Call::Setresuid)?;
+    // The kernel has just set this to the sysctl fs.suid_dumpable: with 1 any process of that uid on
+    // the host could trace this one, whose memory is the outer process's.
+    crate::sys::process::not_dumpable().call(Call::Prctl)
 }
 
 /// Narrows all sets to `set` and locks the doors behind.

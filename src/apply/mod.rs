@@ -68,6 +68,7 @@ pub enum Call {
     Signalfd,
     Dup,
     MemfdCreate,
+    PidfdOpen,
     /// Not a call: something was not as the plan says.
     Compare,
     /// Not a call: the test hook.
@@ -147,6 +148,8 @@ pub struct State {
     ruleset: Option<landlock::RulesetCreated>,
     /// This process's status file, opened before Landlock.
     status: Option<OwnedFd>,
+    /// How many system-call filters the caller was under.
+    filters: u32,
     /// Writes to this descriptor's peer tell whether the outer process lives.
     outer: Option<OwnedFd>,
     /// The root is somebody else's tree: resolve in it, never make anything in it.
@@ -247,8 +250,8 @@ pub fn remove_directory(path: &AbsPath) -> Result<(), Errno> {
 ///
 /// # Errors
 /// None known.
-pub fn keep_only_kill() -> Result<(), Fault> {
-    credentials::keep_kill()
+pub fn keep_only_kill() -> Result<(), Errno> {
+    credentials::keep_kill().map_err(|fault| Errno::from_raw(fault.errno))
 }
 
 fn run_step(step: &Step, index: usize, state: &mut State) -> Result<(), Fault> {
@@ -272,6 +275,7 @@ fn run_step(step: &Step, index: usize, state: &mut State) -> Result<(), Fault> {
             state.put(*slot, file);
             Ok(())
         }
+        Step::RaiseLimit { resource, hard } => credentials::raise_limit(*resource, *hard),
         Step::Rlimit { resource, soft, hard } => credentials::rlimit(*resource, *soft, *hard),
         Step::OomScoreAdjust(value) => credentials::oom_score(state, *value),
         Step::Nice(value) => credentials::nice(*value),

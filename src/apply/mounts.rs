@@ -231,8 +231,9 @@ pub fn proc(state: &mut State, path: &AbsPath, subset: bool, make: bool) -> Resu
     // Hides pid 1, which until its own exec carries the command line of the outer process, and with
     // a shared pid namespace all processes of others. Linux 5.8.
     rustix::mount::fsconfig_set_string(&context, "hidepid", "ptraceable").call(Call::Fsconfig)?;
-    // The whole /proc has files that root without any capability could still write (/proc/sys).
-    let mount = create(context, Attributes { read_only: !subset, no_exec: true, no_dev: true })?;
+    // Read-only: a program could write its own code through /proc/self/mem, which no ban on writable
+    // and executable mappings sees, and root without any capability could write to /proc/sys.
+    let mount = create(context, Attributes { read_only: true, no_exec: true, no_dev: true })?;
     make_and_place(state, &mount, path, make)
 }
 

@@ -21,6 +21,7 @@ use std::os::fd::AsFd;
 pub fn reset_process(state: &mut State) -> Result<(), Fault> {
     // Opened now because Landlock will not let the host's /proc be opened; read in `check`.
     state.status = Some(super::check::open_status(state)?);
+    state.filters = super::check::filters(state)?;
     crate::sys::signal::reset_all().call(Call::Sigaction)?;
     crate::sys::process::reset_personality().call(Call::Personality)
 }

@@ -24,6 +24,11 @@ pub fn run(target: &Target, words: &[String], sources: &mut Sources) -> Result<E
         Err(Stopped::Vanished) => {
             Err(Problem::set_up("the jail's first process was killed before the program started").into())
         }
+        Err(Stopped::Outer(errno)) => Err(Problem::set_up(format!(
+            "jail cannot give up its own capabilities: {}; the program was ended at once",
+            errno.desc()
+        ))
+        .into()),
         Err(Stopped::Init(errno)) => {
             Err(Problem::set_up(format!("cannot execute the jail's pid 1: {}", errno.desc()))
                 .help("the program was ended at once; is the sysctl vm.memfd_noexec set to 2?")

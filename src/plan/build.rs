@@ -8,6 +8,7 @@ use super::{
     TreeKind, Unshared, UserMap,
 };
 use crate::jail::path::AbsPath;
+use crate::jail::resolve::Feature;
 use crate::jail::{Jail, Place, Root, What};
 use crate::problem::Span;
 use std::collections::{BTreeMap, BTreeSet};
@@ -54,6 +55,12 @@ fn live_files(jail: &Jail) -> bool {
     copies && jail.namespaces.pid && jail.root == Root::Skeleton
 }
 
+/// The program's supplementary groups; `None`: the caller's, which were given up to it.
+fn groups(jail: &Jail) -> Option<Vec<u32>> {
+    let given_up = jail.given_up.iter().any(|g| g.what == Feature::Groups.name());
+    (!given_up).then(|| jail.process.identity.groups.clone())
+}
+
 #[derive(Default)]
 struct Steps {
     list: Vec<Planned>,
@@ -82,6 +89,12 @@ impl Steps {
     }
 
     fn limits(&mut self, jail: &Jail) {
+        for (resource, limit, at) in &jail.process.rlimits {
+            // Nothing is below 0.
+            if limit.hard != Some(0) {
+                self.add(Step::RaiseLimit { resource: *resource, hard: limit.hard }, *at);
+            }
+        }
         if let Some(score) = &jail.process.oom_score_adjust {
             self.add(Step::OomScoreAdjust(score.value), Some(score.at));
         }
@@ -171,13 +184,12 @@ impl Steps {
     fn drop_privileges(&mut self, jail: &Jail) {
         let identity = &jail.process.identity;
         let privileges = &jail.privileges;
-        for (resource, limit, at) in &jail.process.rlimits {
-            let step = Step::Rlimit { resource: *resource, soft: limit.soft, hard: limit.hard };
-            self.add(step, *at);
-        }
         self.add(Step::BoundingSet { keep: privileges.capabilities, last: privileges.last_capability }, None);
-        let groups = identity.mapped.is_none().then(|| identity.groups.clone());
-        self.add(Step::Groups(groups), identity.at);
+        match groups(jail) {
+            // Without root there is no right to set them, and no need: the caller has none.
+            Some(_) if identity.mapped.is_some() => {}
+            groups => self.add(Step::Groups(groups), identity.at),
+        }
         self.add(Step::Gid(identity.gid), identity.at);
         self.add(Step::Uid(identity.uid), identity.at);
         self.add(Step::Capabilities(privileges.capabilities), None);
@@ -207,11 +219,15 @@ impl Steps {
         let expected = ExpectedProcess {
             uid: identity.uid,
             gid: identity.gid,
-            groups: identity.mapped.is_none().then(|| identity.groups.clone()),
+            groups: groups(jail),
             capabilities: privileges.capabilities,
             seccomp: privileges.system_calls.is_some(),
         };
         self.add(Step::CheckProcess(expected), None);
+        for (resource, limit, at) in &jail.process.rlimits {
+            let step = Step::Rlimit { resource: *resource, soft: limit.soft, hard: limit.hard };
+            self.add(step, *at);
+        }
         let command = &jail.process.command;
         let program = command.value.first().map_or("", String::as_str);
         let step = Step::Execute {
@@ -282,9 +298,8 @@ fn place_steps(steps: &mut Steps, place: &Place, ours: bool) {
             steps.add(Step::Devpts { path }, at);
         }
         What::Proc { subset } => {
-            let attributes = Attributes { read_only: !subset, ..WRITABLE };
-            steps.expect(&path, attributes, Some("proc"));
-            steps.rules.push((path.clone(), if *subset { Access::Write } else { Access::Read }));
+            steps.expect(&path, READ_ONLY, Some("proc"));
+            steps.rules.push((path.clone(), Access::Read));
             steps.add(Step::Proc { path, subset: *subset, make: ours }, at);
         }
     }

@@ -146,7 +146,15 @@ pub enum Step {
         /// Host path without symbolic links.
         source: AbsPath,
     },
-    /// setrlimit(2).
+    /// setrlimit(2) of a hard limit above the caller's, while there is a right to.
+    RaiseLimit {
+        /// Which.
+        resource: Resource,
+        /// `None`: unlimited.
+        hard: Option<u64>,
+    },
+    /// setrlimit(2), last of all: the limits are the program's, and jail's own set-up needs memory,
+    /// descriptors and processes.
     Rlimit {
         /// Which.
         resource: Resource,

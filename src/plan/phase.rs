@@ -60,7 +60,7 @@ impl Step {
         match self {
             Isolate { .. } | MakePrivate => Phase::Private,
             CreateDirectory { .. } | OpenTree { .. } | OpenFile { .. } => Phase::Open,
-            OomScoreAdjust(_) | Nice(_) => Phase::Limits,
+            RaiseLimit { .. } | OomScoreAdjust(_) | Nice(_) => Phase::Limits,
             Unshare(_) | LoopbackUp | Keyring => Phase::Namespaces,
             NewRoot(_)
             | AttachRoot { .. }
@@ -78,8 +78,7 @@ impl Step {
             | CheckMounts(_)
             | LandlockRules { .. } => Phase::Root,
             Hostname(_) | Umask(_) | WorkingDirectory(_) => Phase::Identity,
-            Rlimit { .. }
-            | BoundingSet { .. }
+            BoundingSet { .. }
             | Groups(_)
             | Gid(_)
             | Uid(_)
@@ -93,6 +92,7 @@ impl Step {
             | CloseDescriptors
             | Seccomp(_)
             | CheckProcess(_)
+            | Rlimit { .. }
             | Execute { .. } => Phase::Seal,
         }
     }

@@ -96,9 +96,11 @@ pub fn describe(step: &Step) -> String {
             format!("open {} {source}, {}", tree_kind(*kind), attribute_words(*attributes))
         }
         Step::OpenFile { source, .. } => format!("open file {source}"),
+        Step::RaiseLimit { resource, hard } => {
+            format!("let {} be limited to {}", resource.name, limit(*hard))
+        }
         Step::Rlimit { resource, soft, hard } => {
-            let number = |v: &Option<u64>| v.map_or("unlimited".into(), |v| v.to_string());
-            format!("limit {} to {} (hard {})", resource.name, number(soft), number(hard))
+            format!("limit {} to {} (hard {})", resource.name, limit(*soft), limit(*hard))
         }
         Step::OomScoreAdjust(value) => format!("oom_score_adj {value}"),
         Step::Nice(value) => format!("nice {value}"),
@@ -214,6 +216,10 @@ fn isolate(pid: bool, user: bool) -> String {
         names.push("user");
     }
     format!("new namespaces: {}", names.join(" "))
+}
+
+fn limit(value: Option<u64>) -> String {
+    value.map_or("unlimited".into(), |value| value.to_string())
 }
 
 fn unshared(n: Unshared) -> String {

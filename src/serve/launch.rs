@@ -4,6 +4,8 @@
 //! Must not know: what the steps do.
 
 use super::outer::{Outer, undo};
+use super::terminal::Relay;
+use super::wire::HANDED_OVER;
 use super::{Outcome, Stopped, failed};
 use crate::apply::{self, Call, Failure, State};
 use crate::plan::{Phase, Plan, Planned, Step};
@@ -18,8 +20,6 @@ use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 #[derive(Default)]
 struct Report {
     failure: Option<Failure>,
-    /// A descriptor waits in the socket.
-    live: bool,
     /// The program was about to be executed: from here on a jail that is killed has run.
     executing: bool,
     /// Executing pid 1 failed.
@@ -53,6 +53,7 @@ pub fn supervised(plan: &Plan) -> Result<Outcome, Stopped> {
         None
     };
     let (master, slave) = terminal.map_or((None, None), |pair| (Some(pair.master), Some(pair.slave)));
+    let relay = master.map(Relay::new).transpose().map_err(early(Call::Ioctl))?;
     let inheritance = Inheritance { socket: theirs, outer_end: ours.as_raw_fd(), image, terminal: slave };
     let mut report = Report::default();
     let mut state = State::new().map_err(|fault| Stopped::Step(fault.in_step(0)))?;
@@ -69,7 +70,11 @@ pub fn supervised(plan: &Plan) -> Result<Outcome, Stopped> {
         (None, None, false) => Stopped::Vanished,
         // Also if it was killed between the program's exec and its own.
         (None, None, true) => {
-            return Outer::new(plan, child, ours, signals, master, report.live).attend();
+            let ended = Outer::new(plan, child, ours, signals, relay).attend();
+            if ended.is_err() {
+                undo(plan, &created);
+            }
+            return ended;
         }
     };
     if let Err(errno) = process::wait_for(child, true) {
@@ -92,8 +97,8 @@ fn first_process(plan: &Plan, inheritance: &Inheritance, state: &mut State, repo
     let split = plan.steps.iter().position(|p| p.step.phase() == Phase::Seal).unwrap_or(plan.steps.len());
     let (ours, sealed) = plan.steps.split_at(split);
     let program = set_up(ours, inheritance, state).and_then(|()| {
-        report.live = hand_over(inheritance, state)?;
-        start(sealed, split, state, &mut report.executing)
+        let program = start(sealed, split, state, &mut report.executing)?;
+        hand_over(inheritance, state, program).map(|()| program)
     });
     match program {
         Ok(program) => {
@@ -146,18 +151,21 @@ fn start(sealed: &[Planned], split: usize, state: &mut State, executing: &mut bo
         });
         crate::problem::Kind::SetUp.code().into()
     });
-    let program = spawned.map_err(|errno| failed(split, Call::Clone, errno))?;
+    // It is the program that cannot be started; none of its own steps has begun.
+    let program = spawned.map_err(|errno| failed(split + before.len(), Call::Clone, errno))?;
     outcome.map(|()| program)
 }
 
-/// Sends the writable clone of the root tmpfs, if there is one, to the outer process.
-fn hand_over(inheritance: &Inheritance, state: &State) -> Result<bool, Failure> {
-    let Some(live) = &state.live else { return Ok(false) };
-    let descriptors = [live.as_raw_fd()];
+/// Sends the outer process a descriptor of the program, whose number means nothing outside, and the
+/// writable view of the root tmpfs if there is one. If that fails the program ends with this process.
+fn hand_over(inheritance: &Inheritance, state: &State, program: i32) -> Result<(), Failure> {
+    let program = process::descriptor(program).map_err(|errno| failed(0, Call::PidfdOpen, errno))?;
+    let descriptors: Vec<RawFd> =
+        std::iter::once(&program).chain(&state.live).map(AsRawFd::as_raw_fd).collect();
     let rights = [ControlMessage::ScmRights(&descriptors)];
     let (socket, flags) = (inheritance.socket.as_raw_fd(), MsgFlags::MSG_NOSIGNAL);
-    let sent = sendmsg::<()>(socket, &[IoSlice::new(b"live")], &rights, flags, None);
-    sent.map(|_| true).map_err(|errno| failed(0, Call::Sendmsg, errno))
+    let sent = sendmsg::<()>(socket, &[IoSlice::new(HANDED_OVER)], &rights, flags, None);
+    sent.map(|_| ()).map_err(|errno| failed(0, Call::Sendmsg, errno))
 }
 
 /// Gives up what is left and executes pid 1's program, with the socket as descriptor 3 and no other.

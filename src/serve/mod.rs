@@ -40,6 +40,8 @@ pub enum Stopped {
     Vanished,
     /// Pid 1 could not be executed; the program was ended at once.
     Init(Errno),
+    /// The outer process could not give up its own capabilities; the program was ended at once.
+    Outer(Errno),
 }
 
 /// Runs a plan to its end. In place it returns only on failure.

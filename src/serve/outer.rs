@@ -14,14 +14,17 @@ use crate::sys::{self, process};
 use nix::cmsg_space;
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use nix::sys::socket::{ControlMessageOwned, MsgFlags, recv, recvmsg, send};
+use nix::sys::socket::{ControlMessageOwned, MsgFlags, recv, recvmsg};
 use std::io::IoSliceMut;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
 use std::time::Instant;
 
 /// Everything the outer process holds while the jail lives.
 pub struct Outer {
+    /// Pid 1, by its number outside.
     child: i32,
+    /// `None`: everything has ended before it could be handed over.
+    program: Option<OwnedFd>,
     socket: OwnedFd,
     signals: OwnedFd,
     relay: Option<Relay>,
@@ -34,22 +37,24 @@ pub struct Outer {
 
 impl Outer {
     /// For a jail whose program was just executed and whose pid 1 is `child`.
-    pub fn new(
-        plan: &Plan,
-        child: i32,
-        socket: OwnedFd,
-        signals: OwnedFd,
-        master: Option<OwnedFd>,
-        live: bool,
-    ) -> Self {
-        let live = if live { receive_descriptor(&socket) } else { None };
-        let (relay, machine) = (master.map(Relay::new), Machine::new(plan.supervision));
-        Outer { child, socket, signals, relay, machine, live, begin: Instant::now() }
+    pub fn new(plan: &Plan, child: i32, socket: OwnedFd, signals: OwnedFd, relay: Option<Relay>) -> Self {
+        let mut received = receive_descriptors(&socket).into_iter();
+        let (program, live) = (received.next(), received.next());
+        let machine = Machine::new(plan.supervision);
+        Outer { child, program, socket, signals, relay, machine, live, begin: Instant::now() }
     }
 
     /// Attends to the jail until it is gone.
     pub fn attend(mut self) -> Result<Outcome, Stopped> {
-        self.release();
+        if let Err(fault) = self.release() {
+            // Never seen. But nothing runs with more than was promised.
+            self.kill();
+            process::wait_for(self.child, true).map_err(|_| Stopped::Vanished)?;
+            return Err(Stopped::Outer(fault));
+        }
+        if let Some(relay) = &mut self.relay {
+            relay.take();
+        }
         let outcome = loop {
             self.wait_for_event();
             while let Ok(Some(number)) = sys::signal::next(&self.signals) {
@@ -79,16 +84,15 @@ impl Outer {
     }
 
     /// The program runs: keep nothing that waiting does not need.
-    fn release(&self) {
-        if let Err(fault) = apply::keep_only_kill() {
-            log::warn!("cannot give up capabilities: {fault:?}");
-        }
+    fn release(&self) -> Result<(), Errno> {
+        apply::keep_only_kill()?;
         process::trim_memory();
         if self.relay.is_none()
             && let Err(error) = release_standard_streams()
         {
             log::debug!("standard streams stay open: {error}");
         }
+        Ok(())
     }
 
     /// The socket is not waited for: what comes on it is followed by pid 1's end.
@@ -98,9 +102,7 @@ impl Outer {
             Some(ms) => PollTimeout::try_from(ms).unwrap_or(PollTimeout::MAX),
         };
         let mut waiting = vec![PollFd::new(self.signals.as_fd(), PollFlags::POLLIN)];
-        if let Some(relay) = &self.relay {
-            waiting.extend(relay.waiting());
-        }
+        waiting.extend(self.relay.iter().flat_map(Relay::waiting));
         // Whatever ended the wait, every source is asked without blocking afterwards.
         if let Err(errno) = poll(&mut waiting, timeout)
             && errno != Errno::EINTR
@@ -112,13 +114,10 @@ impl Outer {
     fn act(&mut self, action: Action) {
         match action {
             Action::Nothing => {}
-            Action::Forward(number) => self.order(number),
+            Action::Forward(number) => self.forward(number),
             Action::Kill => {
                 log::warn!("the program did not stop in time; it is killed");
-                // Pid 1 itself, not through it: it may be stopped or starved.
-                if let Err(errno) = process::send_signal(self.child, libc::SIGKILL) {
-                    log::warn!("cannot kill the jail: {errno}");
-                }
+                self.kill();
             }
             Action::Resize => {
                 if let Some(relay) = &self.relay {
@@ -126,23 +125,33 @@ impl Outer {
                 }
             }
             Action::Suspend => {
-                self.order(libc::SIGSTOP);
+                self.forward(libc::SIGSTOP);
+                if let Some(relay) = &mut self.relay {
+                    relay.give_back();
+                }
                 if let Err(errno) = process::send_signal(std::process::id().cast_signed(), libc::SIGSTOP) {
                     log::warn!("cannot stop: {errno}");
                 }
-                self.order(libc::SIGCONT);
+                if let Some(relay) = &mut self.relay {
+                    relay.take();
+                }
+                self.forward(libc::SIGCONT);
             }
         }
     }
 
-    /// Pid 1 sends it, which knows the program by its number inside.
-    fn order(&self, number: i32) {
-        if let Err(errno) = send(
-            self.socket.as_raw_fd(),
-            &wire::signal(number),
-            MsgFlags::MSG_NOSIGNAL | MsgFlags::MSG_DONTWAIT,
-        ) {
+    /// To the program itself, whoever it has become by now: CAP_KILL is kept for that.
+    fn forward(&self, number: i32) {
+        let sent = self.program.as_ref().map(|program| process::send_signal_by(program, number));
+        if let Some(Err(errno)) = sent {
             log::debug!("signal {number} not forwarded: {errno}");
+        }
+    }
+
+    /// Pid 1, with which the kernel ends everything in its namespace.
+    fn kill(&self) {
+        if let Err(errno) = process::send_signal(self.child, libc::SIGKILL) {
+            log::warn!("cannot kill the jail: {errno}");
         }
     }
 
@@ -162,16 +171,21 @@ impl Outer {
     }
 }
 
-fn receive_descriptor(socket: &OwnedFd) -> Option<OwnedFd> {
-    let mut buffer = [0u8; 8];
+/// What the first process has handed over; nothing if it was killed before.
+fn receive_descriptors(socket: &OwnedFd) -> Vec<OwnedFd> {
+    let mut buffer = [0u8; wire::SIZE];
     let mut slices = [IoSliceMut::new(&mut buffer)];
-    let mut space = cmsg_space!([RawFd; 1]);
+    let mut space = cmsg_space!([RawFd; 2]);
     let flags = MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_CMSG_CLOEXEC;
-    let received = recvmsg::<()>(socket.as_raw_fd(), &mut slices, Some(&mut space), flags).ok()?;
-    received.cmsgs().ok()?.find_map(|message| match message {
-        ControlMessageOwned::ScmRights(raw) => raw.first().copied().map(process::take_received),
-        _ => None,
-    })
+    let received = recvmsg::<()>(socket.as_raw_fd(), &mut slices, Some(&mut space), flags);
+    let Some(messages) = received.ok().and_then(|r| r.cmsgs().ok().map(Iterator::collect::<Vec<_>>)) else {
+        return Vec::new();
+    };
+    let raw = messages.into_iter().flat_map(|message| match message {
+        ControlMessageOwned::ScmRights(raw) => raw,
+        _ => Vec::new(),
+    });
+    raw.map(process::take_received).collect()
 }
 
 fn outcome(status: i32) -> Outcome {

@@ -1,50 +1,82 @@
 //! Relays a pseudo-terminal: the program has a terminal of its own, and what it could push into its
 //! input (TIOCSTI) ends there, not in the caller's shell.
 //!
-//! Must not know: who is at either end.
+//! Must not know: who is at either end. Nothing here waits: a side that takes no more must not keep
+//! the outer process from its signals.
 
 use crate::sys::terminal;
-use nix::poll::{PollFd, PollFlags};
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::termios::Termios;
-use std::io::{stdin, stdout};
-use std::os::fd::{AsFd, OwnedFd};
+use std::io::stdin;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+/// How long the last output may take once the program has ended, in milliseconds: a terminal that
+/// nobody reads must not keep the jail's end from its caller.
+const LAST_OUTPUT: u16 = 2000;
 
 /// The outer process's side of the program's terminal.
 pub struct Relay {
+    /// Does not block.
     master: OwnedFd,
+    /// The caller's terminal, to write to. Does not block, if it could be opened anew.
+    screen: OwnedFd,
     before: Option<Termios>,
-    input_open: bool,
-    output_open: bool,
+    input: Flow,
+    output: Flow,
+}
+
+/// One direction.
+#[derive(Default)]
+struct Flow {
+    /// Was read and is not yet written; only when it is empty more is read.
+    pending: Vec<u8>,
+    /// The source has ended, or the sink is gone.
+    closed: bool,
 }
 
 impl Relay {
-    /// Puts the caller's terminal in raw mode: keys like Ctrl-C go to the program's terminal.
-    pub fn new(master: OwnedFd) -> Self {
-        let before = terminal::make_raw(stdin()).map_err(|e| log::warn!("raw mode: {e}")).ok();
-        Relay { master, before, input_open: true, output_open: true }
+    /// Changes nothing of the caller's terminal yet.
+    ///
+    /// # Errors
+    /// Those of fcntl(2): EMFILE.
+    pub fn new(master: OwnedFd) -> nix::Result<Self> {
+        terminal::do_not_block(&master)?;
+        let screen = terminal::open_again()?;
+        Ok(Relay { master, screen, before: None, input: Flow::default(), output: Flow::default() })
+    }
+
+    /// Puts the caller's terminal in raw mode, so that keys like Ctrl-C go to the program's terminal:
+    /// once the program runs, and whenever the caller's shell continues this process.
+    pub fn take(&mut self) {
+        match terminal::make_raw(stdin()) {
+            Ok(before) => self.before = Some(before),
+            Err(errno) => log::warn!("raw mode: {errno}"),
+        }
+        self.resize();
+    }
+
+    /// The caller's terminal as it was.
+    pub fn give_back(&mut self) {
+        if let Some(before) = self.before.take()
+            && let Err(errno) = terminal::restore(stdin(), &before)
+        {
+            log::warn!("cannot restore the terminal: {errno}");
+        }
     }
 
     /// What to wait for.
-    pub fn waiting(&self) -> Vec<PollFd<'_>> {
-        let mut waiting = Vec::new();
-        if self.output_open {
-            waiting.push(PollFd::new(self.master.as_fd(), PollFlags::POLLIN));
-        }
-        if self.input_open {
-            // Descriptor 0 stays open as long as this process lives.
-            waiting.push(PollFd::new(crate::sys::terminal::standard_input(), PollFlags::POLLIN));
-        }
-        waiting
+    pub fn waiting(&self) -> impl Iterator<Item = PollFd<'_>> {
+        let keys = terminal::standard_input();
+        let input = self.input.wants(keys, self.master.as_fd());
+        let output = self.output.wants(self.master.as_fd(), self.screen.as_fd());
+        input.into_iter().chain(output)
     }
 
-    /// Moves what is there, in both directions, without waiting for more.
+    /// Moves what can be moved now, in both directions.
     pub fn copy(&mut self) {
-        if self.output_open && terminal::readable(self.master.as_fd()) {
-            self.output_open = move_some(&self.master, stdout());
-        }
-        if self.input_open && terminal::readable(stdin().as_fd()) {
-            self.input_open = move_some(stdin(), &self.master);
-        }
+        self.input.advance(terminal::standard_input(), self.master.as_fd());
+        self.output.advance(self.master.as_fd(), self.screen.as_fd());
     }
 
     /// Follows a change of the caller's window.
@@ -57,27 +89,100 @@ impl Relay {
 
     /// The last output, then the caller's terminal as it was.
     pub fn finish(&mut self) {
-        while self.output_open && terminal::readable(self.master.as_fd()) {
-            self.output_open = move_some(&self.master, stdout());
+        let timeout = PollTimeout::from(LAST_OUTPUT);
+        loop {
+            let moved = self.output.advance(self.master.as_fd(), self.screen.as_fd());
+            let stuck = !self.output.pending.is_empty() && {
+                let mut screen = [PollFd::new(self.screen.as_fd(), PollFlags::POLLOUT)];
+                !matches!(poll(&mut screen, timeout), Ok(n) if n > 0)
+            };
+            if stuck || (!moved && self.output.pending.is_empty()) {
+                break;
+            }
         }
-        if let Some(before) = self.before.take()
-            && let Err(errno) = terminal::restore(stdin(), &before)
-        {
-            log::warn!("cannot restore the terminal: {errno}");
-        }
+        self.give_back();
     }
 }
 
-/// One read, written out whole; false at the end (EIO: the program's side is closed).
-fn move_some(from: impl AsFd, to: impl AsFd) -> bool {
-    let mut buffer = [0u8; 4096];
-    let Ok(n) = nix::unistd::read(from.as_fd(), &mut buffer) else { return false };
-    let mut rest = buffer.get(..n).unwrap_or(&[]);
-    while !rest.is_empty() {
-        match nix::unistd::write(to.as_fd(), rest) {
-            Ok(written) => rest = rest.get(written..).unwrap_or(&[]),
-            Err(_) => return false,
+impl Flow {
+    /// More from the source, or room in the sink.
+    fn wants<'a>(&self, from: BorrowedFd<'a>, to: BorrowedFd<'a>) -> Option<PollFd<'a>> {
+        match (self.closed, self.pending.is_empty()) {
+            (true, _) => None,
+            (false, true) => Some(PollFd::new(from, PollFlags::POLLIN)),
+            (false, false) => Some(PollFd::new(to, PollFlags::POLLOUT)),
         }
     }
-    n > 0
+
+    /// One read if nothing is pending, one write if something is; whether anything moved. (EIO of a
+    /// read: the program's side is closed.)
+    fn advance(&mut self, from: BorrowedFd<'_>, to: BorrowedFd<'_>) -> bool {
+        let mut moved = false;
+        if self.pending.is_empty() && !self.closed && terminal::ready(from, PollFlags::POLLIN) {
+            let mut buffer = [0u8; 4096];
+            match nix::unistd::read(from, &mut buffer) {
+                Ok(n @ 1..) => {
+                    self.pending.extend_from_slice(buffer.get(..n).unwrap_or(&[]));
+                    moved = true;
+                }
+                Err(Errno::EAGAIN | Errno::EINTR) => {}
+                Ok(_) | Err(_) => self.closed = true,
+            }
+        }
+        if !self.pending.is_empty() && terminal::ready(to, PollFlags::POLLOUT) {
+            match nix::unistd::write(to, &self.pending) {
+                Ok(n) => {
+                    self.pending.drain(..n);
+                    moved = true;
+                }
+                Err(Errno::EAGAIN | Errno::EINTR) => {}
+                Err(_) => {
+                    self.pending.clear();
+                    self.closed = true;
+                }
+            }
+        }
+        moved
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use nix::fcntl::OFlag;
+    use nix::unistd::{pipe2, read, write};
+
+    #[test]
+    fn a_full_sink_is_waited_for_not_written_to() {
+        let (source, keys) = pipe2(OFlag::O_NONBLOCK).unwrap();
+        let (screen, sink) = pipe2(OFlag::O_NONBLOCK).unwrap();
+        while write(&sink, &[b'x'; 4096]).is_ok() {}
+        let mut flow = Flow::default();
+        write(&keys, b"typed").unwrap();
+        assert!(flow.advance(source.as_fd(), sink.as_fd()), "read");
+        assert!(!flow.advance(source.as_fd(), sink.as_fd()), "stuck");
+        let wants = flow.wants(source.as_fd(), sink.as_fd()).unwrap();
+        assert_eq!(wants.events(), PollFlags::POLLOUT);
+        let mut buffer = [0; 1 << 20];
+        while read(&screen, &mut buffer).is_ok() {}
+        assert!(flow.advance(source.as_fd(), sink.as_fd()), "written");
+        assert_eq!(read(&screen, &mut buffer), Ok(5));
+        assert_eq!(flow.wants(source.as_fd(), sink.as_fd()).unwrap().events(), PollFlags::POLLIN);
+    }
+
+    #[test]
+    fn either_end_closes_a_flow() {
+        let (source, keys) = pipe2(OFlag::O_NONBLOCK).unwrap();
+        let (screen, sink) = pipe2(OFlag::O_NONBLOCK).unwrap();
+        let mut flow = Flow::default();
+        drop(keys);
+        assert!(!flow.advance(source.as_fd(), sink.as_fd()));
+        assert!(flow.closed && flow.wants(source.as_fd(), sink.as_fd()).is_none());
+        let (source, keys) = pipe2(OFlag::O_NONBLOCK).unwrap();
+        let mut flow = Flow::default();
+        drop(screen);
+        write(&keys, b"typed").unwrap();
+        flow.advance(source.as_fd(), sink.as_fd());
+        assert!(flow.closed && flow.pending.is_empty());
+    }
 }

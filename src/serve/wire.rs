@@ -1,5 +1,5 @@
-//! What pid 1 and the outer process say to each other: fixed-size messages over a socket that
-//! keeps message borders. `sys/init` has the other half.
+//! What the first process, later pid 1, tells the outer process: messages over a socket that keeps
+//! their borders. `sys/init` has the other half.
 //!
 //! Must not know: sockets. Pid 1 runs as the jailed user, so the outer process takes nothing but
 //! these few numbers from it, and refuses anything else.
@@ -9,7 +9,9 @@
 pub const SIZE: usize = 20;
 
 const ENDED: u32 = 5;
-const SIGNAL: u32 = 6;
+
+/// First process to outer, with the descriptors of the program and of the live files.
+pub const HANDED_OVER: &[u8] = b"jail";
 
 /// Pid 1 to outer: the program did not simply exit (that is pid 1's own exit status).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -18,11 +20,6 @@ pub struct Ended {
     pub status: i32,
     /// Other processes of the jail were still alive.
     pub left: bool,
-}
-
-/// Outer to pid 1: send this signal to the program.
-pub fn signal(number: i32) -> [u8; SIZE] {
-    encode([SIGNAL, number.cast_unsigned(), 0, 0, 0])
 }
 
 /// As received from pid 1; `None` for anything that it does not send.
@@ -40,17 +37,17 @@ pub fn ended(bytes: &[u8]) -> Option<Ended> {
     }
 }
 
-fn encode(words: [u32; 5]) -> [u8; SIZE] {
-    let mut bytes = [0; SIZE];
-    for (to, word) in bytes.chunks_exact_mut(4).zip(words) {
-        to.copy_from_slice(&word.to_ne_bytes());
-    }
-    bytes
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn encode(words: [u32; 5]) -> [u8; SIZE] {
+        let mut bytes = [0; SIZE];
+        for (to, word) in bytes.chunks_exact_mut(4).zip(words) {
+            to.copy_from_slice(&word.to_ne_bytes());
+        }
+        bytes
+    }
 
     #[test]
     fn what_pid_1_sends_is_understood() {
@@ -63,7 +60,7 @@ mod tests {
         assert_eq!(ended(b""), None);
         assert_eq!(ended(&[0; SIZE]), None);
         assert_eq!(ended(&[0xff; SIZE]), None);
-        assert_eq!(ended(&signal(9)), None, "an order is not a report");
+        assert_eq!(ended(HANDED_OVER), None);
         let mut long = encode([ENDED, 0, 0, 0, 0]).to_vec();
         long.push(0);
         assert_eq!(ended(&long), None);

@@ -68,6 +68,14 @@ pub fn deny_write_execute() -> Result<()> {
     prctl(libc::PR_SET_MDWE, libc::PR_MDWE_REFUSE_EXEC_GAIN.into(), 0).map(|_| ())
 }
 
+/// Whether this process is under a system-call filter (PR_GET_SECCOMP).
+///
+/// # Errors
+/// EINVAL without CONFIG_SECCOMP.
+pub fn is_filtered() -> Result<bool> {
+    prctl(libc::PR_GET_SECCOMP, 0, 0).map(|mode| mode != 0)
+}
+
 /// PR_SET_PDEATHSIG with SIGKILL. Cleared by a later change of credentials.
 ///
 /// # Errors
@@ -143,6 +151,29 @@ pub fn place_descriptor(from: &OwnedFd, number: c_int) -> Result<()> {
 fn close_range(first: u32, last: u32, flags: u32) -> Result<()> {
     // SAFETY: no pointers, and nothing is closed before an exec.
     check(unsafe { libc::syscall(libc::SYS_close_range, first, last, flags) }).map(|_| ())
+}
+
+/// A descriptor of a process, which no other process can take the number of (pidfd_open(2), Linux
+/// 5.3).
+///
+/// # Errors
+/// ESRCH; EMFILE; ENOMEM.
+pub fn descriptor(pid: i32) -> Result<OwnedFd> {
+    // SAFETY: no pointers; the descriptor is close-on-exec.
+    let raw = check(unsafe { libc::syscall(libc::SYS_pidfd_open, pid, 0) })?;
+    Ok(take_received(i32::try_from(raw).map_err(|_| Errno::EBADF)?))
+}
+
+/// pidfd_send_signal(2) with any signal number.
+///
+/// # Errors
+/// EPERM, ESRCH, EINVAL.
+pub fn send_signal_by(process: &OwnedFd, number: i32) -> Result<()> {
+    let information = std::ptr::null::<libc::siginfo_t>();
+    // SAFETY: a null pointer asks for what kill(2) would send; no memory is read.
+    let done =
+        unsafe { libc::syscall(libc::SYS_pidfd_send_signal, process.as_raw_fd(), number, information, 0) };
+    check(done).map(|_| ())
 }
 
 /// kill(2) with any signal number: nix's type has no real-time signals.
@@ -257,17 +288,22 @@ pub fn execute_image(image: &OwnedFd, name: &CStr, argument: &CStr) -> Errno {
 /// # Errors
 /// EPERM when raising a hard limit without CAP_SYS_RESOURCE; EINVAL for soft above hard.
 pub fn set_limit(resource: u32, limits: libc::rlimit64) -> Result<()> {
-    // SAFETY: the kernel reads one rlimit64; the null pointer means the old value is not wanted.
-    let done = unsafe {
-        libc::syscall(
-            libc::SYS_prlimit64,
-            0,
-            resource,
-            &raw const limits,
-            std::ptr::null_mut::<libc::rlimit64>(),
-        )
-    };
-    check(done).map(|_| ())
+    limit(resource, &raw const limits, std::ptr::null_mut())
+}
+
+/// getrlimit(2) by the kernel's resource number, for this process.
+///
+/// # Errors
+/// EINVAL for an unknown resource.
+pub fn current_limit(resource: u32) -> Result<libc::rlimit64> {
+    let mut limits = libc::rlimit64 { rlim_cur: 0, rlim_max: 0 };
+    limit(resource, std::ptr::null(), &raw mut limits)?;
+    Ok(limits)
+}
+
+fn limit(resource: u32, new: *const libc::rlimit64, old: *mut libc::rlimit64) -> Result<()> {
+    // SAFETY: each pointer is null, which means not wanted, or to one rlimit64 of the callers above.
+    check(unsafe { libc::syscall(libc::SYS_prlimit64, 0, resource, new, old) }).map(|_| ())
 }
 
 /// Owns a descriptor that the kernel has just made for this process.

@@ -1,8 +1,13 @@
 //! Pseudo-terminals: opening a pair, window size, raw mode.
 
 use super::{Result, check};
+use nix::errno::Errno;
+use nix::fcntl::{FcntlArg, OFlag, fcntl, open};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::stat::Mode;
 use nix::sys::termios::{SetArg, Termios, cfmakeraw, tcgetattr, tcsetattr};
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use nix::unistd::{isatty, ttyname};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
 /// A pseudo-terminal: what the outer process relays, and what the program gets.
 pub struct Pair {
@@ -51,7 +56,8 @@ pub fn make_raw(terminal: impl AsFd) -> Result<Termios> {
     let before = tcgetattr(&terminal)?;
     let mut raw = before.clone();
     cfmakeraw(&mut raw);
-    tcsetattr(&terminal, SetArg::TCSADRAIN, &raw)?;
+    // At once: waiting for the output to be read could last for ever.
+    tcsetattr(&terminal, SetArg::TCSANOW, &raw)?;
     Ok(before)
 }
 
@@ -60,18 +66,43 @@ pub fn make_raw(terminal: impl AsFd) -> Result<Termios> {
 /// # Errors
 /// ENOTTY.
 pub fn restore(terminal: impl AsFd, before: &Termios) -> Result<()> {
-    tcsetattr(&terminal, SetArg::TCSADRAIN, before)
+    tcsetattr(&terminal, SetArg::TCSANOW, before)
 }
 
-/// Whether a read would return at once (data, end, or error).
-pub fn readable(fd: std::os::fd::BorrowedFd<'_>) -> bool {
-    let mut waiting = [nix::poll::PollFd::new(fd, nix::poll::PollFlags::POLLIN)];
-    matches!(nix::poll::poll(&mut waiting, nix::poll::PollTimeout::ZERO), Ok(n) if n > 0)
+/// Whether a read or write would return at once (data, room, end, or error).
+pub fn ready(fd: BorrowedFd<'_>, events: PollFlags) -> bool {
+    let mut waiting = [PollFd::new(fd, events)];
+    matches!(poll(&mut waiting, PollTimeout::ZERO), Ok(n) if n > 0)
+}
+
+/// Makes reads and writes return at once. For a descriptor that nobody else shares: the flag belongs
+/// to the open file.
+///
+/// # Errors
+/// None known.
+pub fn do_not_block(fd: impl AsFd) -> Result<()> {
+    fcntl(fd, FcntlArg::F_SETFL(OFlag::O_NONBLOCK)).map(|_| ())
+}
+
+/// What standard output leads to, opened anew if it is a terminal: the caller's shell shares the
+/// open file, which so cannot be made non-blocking. Where it cannot be opened (it belongs to another
+/// user), and for a pipe, which takes a page at a time once it has room: a duplicate.
+///
+/// # Errors
+/// EMFILE.
+pub fn open_again() -> Result<OwnedFd> {
+    let stdout = std::io::stdout();
+    let flags = OFlag::O_WRONLY | OFlag::O_NONBLOCK | OFlag::O_NOCTTY | OFlag::O_CLOEXEC;
+    let anew = isatty(&stdout)?.then(|| ttyname(&stdout).and_then(|name| open(&name, flags, Mode::empty())));
+    match anew {
+        Some(Ok(terminal)) => Ok(terminal),
+        _ => stdout.as_fd().try_clone_to_owned().map_err(|_| Errno::EMFILE),
+    }
 }
 
 /// Descriptor 0, for as long as the process lives.
-pub fn standard_input() -> std::os::fd::BorrowedFd<'static> {
+pub fn standard_input() -> BorrowedFd<'static> {
     // SAFETY: only called while the outer process relays a terminal on descriptor 0, which it then
     // never closes.
-    unsafe { std::os::fd::BorrowedFd::borrow_raw(0) }
+    unsafe { BorrowedFd::borrow_raw(0) }
 }

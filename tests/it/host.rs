@@ -64,10 +64,20 @@ pub fn mount_table() -> String {
     std::fs::read_to_string("/proc/thread-self/mountinfo").unwrap()
 }
 
-/// Every cgroup there is.
+/// Every cgroup below this process's own, in each hierarchy: a jail's would be there, while others of
+/// the host come and go. In a hierarchy whose top is this process's own, the names that the top has.
 pub fn cgroups() -> BTreeSet<String> {
     let mut found = BTreeSet::new();
-    let mut rest = vec![std::path::PathBuf::from("/sys/fs/cgroup")];
+    let own = std::fs::read_to_string("/proc/self/cgroup").unwrap();
+    let mut rest = Vec::new();
+    // `4:memory:/path`, `1:name=systemd:/path`; `0::/path` for version 2.
+    for (names, path) in own.lines().filter_map(|line| line.split_once(':')?.1.split_once(':')) {
+        let top = match names {
+            "" if Path::new("/sys/fs/cgroup/unified").exists() => "unified",
+            names => names.trim_start_matches("name="),
+        };
+        rest.push(Path::new("/sys/fs/cgroup").join(top).join(path.trim_start_matches('/')));
+    }
     while let Some(directory) = rest.pop() {
         for entry in std::fs::read_dir(&directory).into_iter().flatten().flatten() {
             if entry.file_type().is_ok_and(|t| t.is_dir()) {

@@ -33,9 +33,10 @@ fn as_stranger(words: &[&str], spec: &Path) -> Command {
 
 /// The tests of this file: most of them in both rings.
 pub fn tests() -> Vec<Test> {
-    let both: [(&str, Body); 9] = [
+    let both: [(&str, Body); 10] = [
         ("exit_status_is_mirrored", exit_status_is_mirrored),
         ("death_by_signal_is_mirrored", death_by_signal_is_mirrored),
+        ("limits_do_not_hinder_the_set_up", limits_do_not_hinder_the_set_up),
         ("orphans_are_reaped", orphans_are_reaped),
         ("a_daemon_is_ended_with_a_hint", a_daemon_is_ended_with_a_hint),
         ("closed_output_is_seen_by_its_reader", closed_output_is_seen_by_its_reader),
@@ -83,6 +84,17 @@ fn exit_status_is_mirrored(start: Start) {
         assert_eq!(run.stderr, "", "status {code}");
     }
     assert_eq!(processes_of(&room.unique()), [""; 0]);
+}
+
+/// Limits are the program's: jail's own set-up needs more.
+fn limits_do_not_hinder_the_set_up(start: Start) {
+    let room = Room::new();
+    for limits in ["nofile = 4", "nproc = 1", "fsize = 0", "memlock = 0", "sigpending = 0", "stack = 1048576"]
+    {
+        let more = format!("rlimits = {{ {limits} }}");
+        let spec = room.probe_spec(&["exit", "7"], &[("process", &more)]);
+        finish(&mut start(&["run"], &spec)).ended(7);
+    }
 }
 
 fn death_by_signal_is_mirrored(start: Start) {

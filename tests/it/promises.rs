@@ -283,6 +283,7 @@ fn memory_is_never_writable_and_executable() {
         "userfaultfd",
         "personality no ASLR",
     ]);
+    refused_with("EROFS", &["open /proc/self/mem to write", "open /proc/self/comm to write"]);
 }
 
 fn socket_families_are_few() {

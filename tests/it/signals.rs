@@ -14,7 +14,7 @@ tests! {
     Root => [
         every_signal_is_forwarded, stop_and_reload_are_translated, a_stop_that_is_ignored_ends_in_a_kill,
         a_second_stop_does_not_wait_longer, stop_timeout_zero_never_kills, suspend_and_continue,
-        signals_sent_at_once_are_not_lost, the_default_stop_is_term,
+        signals_sent_at_once_are_not_lost, the_default_stop_is_term, a_program_that_changed_its_user_is_reached,
     ],
 }
 
@@ -49,6 +49,23 @@ fn stop_and_reload_are_translated() {
         live.signal(sent);
         assert_eq!(live.line(), Some(comes.to_string()));
     }
+    live.signal(libc::SIGKILL);
+    live.finish().died_of(libc::SIGKILL);
+}
+
+/// A server that starts as root and drops by itself: pid 1 may not signal it any more.
+fn a_program_that_changed_its_user_is_reached() {
+    let room = Room::new();
+    let privileges = "capabilities = [\"SETUID\", \"SETGID\"]\nsystem-calls = [\"@service\", \"@setuid\"]";
+    let spec = room.probe_spec(
+        &["become", "33"],
+        &[("process", "user = \"root\"\nstop-timeout = \"0\""), ("privileges", privileges)],
+    );
+    let mut live = Live::ready(&mut jail(["run".as_ref(), spec.as_os_str()]));
+    live.signal(libc::SIGHUP);
+    assert_eq!(live.line(), Some(libc::SIGHUP.to_string()));
+    live.signal(libc::SIGTERM);
+    assert_eq!(live.line(), Some(libc::SIGTERM.to_string()));
     live.signal(libc::SIGKILL);
     live.finish().died_of(libc::SIGKILL);
 }

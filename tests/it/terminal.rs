@@ -38,6 +38,21 @@ pub fn tests() -> Vec<Test> {
             "terminal::without_a_terminal_of_its_own_it_has_none",
             without_a_terminal_of_its_own_it_has_none,
         ),
+        test(
+            Root,
+            "terminal::a_terminal_that_is_not_read_does_not_keep_the_jail",
+            a_terminal_that_is_not_read_does_not_keep_the_jail,
+        ),
+        test(
+            Root,
+            "terminal::keys_that_are_not_read_do_not_keep_the_jail",
+            keys_that_are_not_read_do_not_keep_the_jail,
+        ),
+        test(
+            Root,
+            "terminal::after_a_stop_the_terminal_is_taken_again",
+            after_a_stop_the_terminal_is_taken_again,
+        ),
         test(Root, "terminal::the_callers_terminal_is_restored", the_callers_terminal_is_restored),
         test(Root, "terminal::a_hung_up_terminal_ends_the_shell", a_hung_up_terminal_ends_the_shell),
     ]
@@ -212,6 +227,63 @@ fn without_a_terminal_of_its_own_it_has_none() {
     let report: serde_json::Value = serde_json::from_str(report).unwrap();
     assert_eq!(report["attempts"]["open /dev/tty"], "ENXIO");
     assert_eq!(report["sid"], report["pid"]);
+}
+
+/// Waits without reading what is printed.
+#[track_caller]
+fn ends_unread(mut session: Session) {
+    let pid = session.child.id();
+    let status = || std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
+    wait_until("the outer process sleeps with its terminal full", || status().contains(") S "));
+    jail::sys::process::send_signal(pid.cast_signed(), libc::SIGTERM).unwrap();
+    let mut ended = None;
+    wait_until("the jail ends", || {
+        ended = session.child.try_wait().unwrap();
+        ended.is_some()
+    });
+    assert_eq!(std::os::unix::process::ExitStatusExt::signal(&ended.unwrap()), Some(libc::SIGTERM));
+}
+
+fn a_terminal_that_is_not_read_does_not_keep_the_jail() {
+    ends_unread(Session::start(jail(["run", "shell", "--", "/usr/bin/yes"])));
+}
+
+/// More than the program's terminal takes for a program that reads nothing.
+fn keys_that_are_not_read_do_not_keep_the_jail() {
+    let mut session =
+        Session::start(jail(["run", "shell", "--", "/bin/sh", "-c", "echo go; exec sleep 1000"]));
+    session.expect("go");
+    let raw = |attributes: &nix::sys::termios::Termios| {
+        !attributes.local_flags.contains(nix::sys::termios::LocalFlags::ICANON)
+    };
+    wait_until("the terminal is relayed", || raw(&tcgetattr(&session.slave).unwrap()));
+    nix::fcntl::fcntl(&session.master, nix::fcntl::FcntlArg::F_SETFL(nix::fcntl::OFlag::O_NONBLOCK)).unwrap();
+    let line = [b"x".repeat(100), b"\n".to_vec()].concat();
+    let mut typed = 0;
+    while typed < 1000 && nix::unistd::write(&session.master, &line).is_ok() {
+        typed += 1;
+    }
+    assert!(typed > 10, "{typed} lines");
+    ends_unread(session);
+}
+
+/// SIGTSTP from outside: the caller's shell gets its terminal as it was, and the relay takes it again.
+fn after_a_stop_the_terminal_is_taken_again() {
+    let mut session = Session::start(jail(["run", "shell", "--", "/usr/bin/cat"]));
+    let cooked = |session: &Session| {
+        let flags = tcgetattr(&session.slave).unwrap().local_flags;
+        flags.contains(nix::sys::termios::LocalFlags::ICANON)
+    };
+    let pid = session.child.id().cast_signed();
+    wait_until("the terminal is relayed", || !cooked(&session));
+    jail::sys::process::send_signal(pid, libc::SIGTSTP).unwrap();
+    wait_until("the caller's terminal is given back", || cooked(&session));
+    jail::sys::process::send_signal(pid, libc::SIGCONT).unwrap();
+    wait_until("the terminal is relayed again", || !cooked(&session));
+    session.typed("hello\n");
+    session.expect("hello");
+    jail::sys::process::send_signal(pid, libc::SIGKILL).unwrap();
+    session.end();
 }
 
 fn the_callers_terminal_is_restored() {

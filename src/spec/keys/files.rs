@@ -112,8 +112,9 @@ pub static FILES: &[Key] = &[
             default: "pid",
             example: r#""full""#,
             doc: "how much of /proc is there",
-            more: "`pid`: process directories only, and only the jail's own. `full`: all of it, read-only \
-                   (node counts no CPUs without). `none`: no /proc.",
+            more: "Always read-only, for /proc/self/mem could change the program's own code. `pid`: process \
+                   directories only, and only the jail's own. `full`: all of it (node counts no CPUs \
+                   without). `none`: no /proc.",
             since: SINCE,
         },
         set: |spec, reader, item| spec.files.proc = reader.word(item),

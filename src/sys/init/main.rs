@@ -1,12 +1,11 @@
 //! Pid 1 of a jail: a program of its own of about one page, without any library.
 //!
 //! It is compiled by `build.rs` and carried inside `jail`, which executes it from memory once the
-//! program runs. It reaps, forwards the signals that the outer process orders, and ends with the
-//! program. Must not know: anything else. It has the jailed user's ids, no capability, one open
+//! program runs. It reaps, and ends with the program or with the outer process. Must not know: anything else. It has the jailed user's ids, no capability, one open
 //! descriptor, and nothing of its caller's memory, arguments or environment.
 //!
-//! Called as `jail-init PID`, with every signal blocked and the socket as descriptor 3. Messages
-//! are those of `serve::wire`.
+//! Called as `jail-init PID`, with every signal blocked and the socket as descriptor 3. What it sends
+//! is described in `serve::wire`.
 #![no_std]
 #![no_main]
 
@@ -15,8 +14,6 @@ use core::arch::{asm, naked_asm};
 const SOCKET: usize = 3;
 const MESSAGE: usize = 20;
 const ENDED: u32 = 5;
-const SIGNAL: u32 = 6;
-const SIGKILL: usize = 9;
 const FAILED: i32 = 125;
 
 #[cfg(target_arch = "x86_64")]
@@ -26,7 +23,6 @@ mod nr {
     pub const SENDTO: usize = 44;
     pub const RECVFROM: usize = 45;
     pub const WAIT4: usize = 61;
-    pub const KILL: usize = 62;
     pub const PRCTL: usize = 157;
     pub const EXIT_GROUP: usize = 231;
     pub const SIGNALFD4: usize = 289;
@@ -40,7 +36,6 @@ mod nr {
     pub const SENDTO: usize = 206;
     pub const RECVFROM: usize = 207;
     pub const WAIT4: usize = 260;
-    pub const KILL: usize = 129;
     pub const PRCTL: usize = 167;
     pub const EXIT_GROUP: usize = 94;
     pub const SIGNALFD4: usize = 74;
@@ -71,7 +66,7 @@ unsafe extern "C" fn main(stack: *const usize) -> ! {
     loop {
         reap(program);
         wait_for_event(signals);
-        obey(program);
+        stay_with_outer();
     }
 }
 
@@ -133,12 +128,11 @@ fn seal() {
         Instruction { code: 0x15, jt: 1, jf: 0, k: nr::AUDIT_ARCH },
         answer(KILL),
         load(0),
-        allow(nr::POLL_IS_PPOLL, 7),
-        allow(nr::WAIT4, 6),
-        allow(nr::READ, 5),
-        allow(nr::RECVFROM, 4),
-        allow(nr::SENDTO, 3),
-        allow(nr::KILL, 2),
+        allow(nr::POLL_IS_PPOLL, 6),
+        allow(nr::WAIT4, 5),
+        allow(nr::READ, 4),
+        allow(nr::RECVFROM, 3),
+        allow(nr::SENDTO, 2),
         allow(nr::EXIT_GROUP, 1),
         answer(KILL),
         answer(ALLOW),
@@ -190,7 +184,7 @@ fn reap(program: usize) {
     exit(0);
 }
 
-/// Until a child ends or an order comes.
+/// Until a child or the outer process ends.
 fn wait_for_event(signals: usize) {
     #[repr(C)]
     struct Poll {
@@ -212,31 +206,15 @@ fn wait_for_event(signals: usize) {
     }
 }
 
-/// Takes every order that has come.
-fn obey(program: usize) {
+/// Nothing comes on the socket but its end, with the outer process; then the jail ends.
+fn stay_with_outer() {
     const MSG_DONTWAIT: usize = 0x40;
     const EAGAIN: isize = -11;
     const EINTR: isize = -4;
-    loop {
-        let mut message = [0u32; MESSAGE / 4];
-        // SAFETY: the kernel writes at most MESSAGE bytes.
-        let n = unsafe { call(nr::RECVFROM, [SOCKET, &raw mut message as usize, MESSAGE, MSG_DONTWAIT, 0, 0]) };
-        match n {
-            EAGAIN => return,
-            EINTR => {}
-            20 if message[0] == SIGNAL => forward(program, message[1] as usize),
-            // The outer process is gone (0), or is not ours any more: the jail ends.
-            _ => exit(FAILED),
-        }
-    }
-}
-
-/// A program that has become another user cannot be signalled with this uid any more; for SIGKILL
-/// the end of the whole jail, which the kernel does when pid 1 exits, is as good.
-fn forward(program: usize, signal: usize) {
-    // SAFETY: numbers only.
-    let sent = unsafe { call(nr::KILL, [program, signal, 0, 0, 0, 0]) };
-    if signal == SIGKILL && sent < 0 {
+    let mut byte = 0u8;
+    // SAFETY: the kernel writes at most one byte.
+    let n = unsafe { call(nr::RECVFROM, [SOCKET, &raw mut byte as usize, 1, MSG_DONTWAIT, 0, 0]) };
+    if n != EAGAIN && n != EINTR {
         exit(FAILED);
     }
 }

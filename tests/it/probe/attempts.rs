@@ -204,6 +204,9 @@ fn memory(list: &mut List) {
         let page = calls::page(libc::PROT_READ | libc::PROT_WRITE)?;
         call3(libc::SYS_mprotect, page, 4096, all as u64).map(drop)
     });
+    // Writes to read-only and executable memory, too, as a debugger does.
+    list.add("open /proc/self/mem to write", || open("/proc/self/mem", O_WRONLY).map(drop));
+    list.add("open /proc/self/comm to write", || open("/proc/self/comm", O_WRONLY).map(drop));
     list.add("personality no ASLR", || {
         call1(libc::SYS_personality, libc::ADDR_NO_RANDOMIZE as u64).map(drop)
     });
