@@ -167,6 +167,7 @@ fn difference(step: &Step, detail: u32) -> String {
             format!("it is no longer {wanted}")
         }
         Step::OpenFile { .. } => "it is no longer a regular file".into(),
+        Step::CreateDirectory { .. } => "another was put in its place at that moment".into(),
         Step::CheckMounts(expected) => match expected.get(index) {
             Some(mount) => format!("the mount at {} is missing, doubled, or weaker than planned", mount.path),
             None => "there is a mount that nobody planned".into(),

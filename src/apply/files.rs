@@ -118,17 +118,27 @@ pub fn create_on_host(path: &AbsPath, mode: u32, owner: Ids) -> Result<bool, Fau
 }
 
 /// On a descriptor: whoever may write to the parent may have put a link to any file of the host
-/// in the new directory's place by now.
+/// in the new directory's place by now, or another directory of root's that has something in it.
 fn hand_over(parent: &OwnedFd, name: &str, mode: u32, owner: Ids) -> Result<(), Fault> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let made = rustix::fs::openat(parent, name, flags, Mode::empty()).call(Call::Open)?;
     let stat = rustix::fs::fstat(&made).call(Call::Fstat)?;
-    if stat.st_uid != rustix::process::geteuid().as_raw() || stat.st_mode & 0o077 != 0 {
+    let ours = stat.st_uid == rustix::process::geteuid().as_raw() && stat.st_mode & 0o077 == 0;
+    if !ours || !is_empty(&made)? {
         return Err(Fault::difference(0));
     }
     rustix::fs::fchown(&made, Some(Uid::from_raw(owner.uid)), Some(Gid::from_raw(owner.gid)))
         .call(Call::Chown)?;
     rustix::fs::fchmod(&made, Mode::from_raw_mode(mode)).call(Call::Chmod)
+}
+
+fn is_empty(directory: &OwnedFd) -> Result<bool, Fault> {
+    for entry in rustix::fs::Dir::read_from(directory).call(Call::Read)? {
+        if ![c".", c".."].contains(&entry.call(Call::Read)?.file_name()) {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
 
 /// Removes what [`create_on_host`] made, if it is empty; through no link that was put on the way.
