@@ -10,6 +10,7 @@ pub mod flags;
 #[cfg(test)]
 mod tests;
 
+use crate::audit::Score;
 use crate::jail::resolve::Feature;
 use crate::problem::{Problem, Problems, did_you_mean};
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
@@ -36,6 +37,16 @@ Examples:
   jail run --user www-data --read /usr -- /usr/bin/id
   jail run --root /srv/image --bind /srv/data:/data --robind /etc/ssl --user 1000 -- /bin/server
   jail run nginx --without landlock                gives one promise up, knowingly";
+
+const AUDIT_HELP: &str = "\
+A jail is judged as root would start it on a kernel that has all that jail can use, so that the score is
+the same for everybody. It needs neither root nor the server: paths and users that this host lacks, but
+for optional ones, are assumed to be there, and the report says so. docs/audit.md lists every weight.
+
+Exit status:
+  1      a score is above the threshold
+  2      there is a mistake on the command line or in a spec
+  125    the page could not be written";
 
 const EXIT_STATUS: &str = "\
 Exit status:
@@ -72,6 +83,25 @@ pub enum Action {
     /// Check specs against this host and report all that is wrong; nothing is done
     Check {
         /// Spec files, or names as `jail specs` lists them
+        #[arg(required = true, value_name = "FILE|NAME", value_hint = ValueHint::AnyPath)]
+        specs: Vec<String>,
+    },
+    /// Say how open jails are, from 0 (tight) to 10 (open), and why; nothing is done
+    #[command(after_help = AUDIT_HELP)]
+    Audit {
+        /// As JSON
+        #[arg(long)]
+        json: bool,
+        /// Exit with status 1 if a score is above this, a number from 0 to 10
+        #[arg(long, value_name = "N")]
+        threshold: Option<Score>,
+        /// Also write it all, with a picture of each jail, to one HTML page
+        #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+        html: Option<String>,
+        /// Judge them with a promise given up
+        #[arg(long, value_name = "FEATURE", value_parser = features())]
+        without: Vec<Feature>,
+        /// Spec files, or names as `jail specs` lists them; of several, a table
         #[arg(required = true, value_name = "FILE|NAME", value_hint = ValueHint::AnyPath)]
         specs: Vec<String>,
     },

@@ -11,6 +11,7 @@
 //! `tests/it/tidy.rs` holds these rules.
 
 pub mod apply;
+pub mod audit;
 pub mod cli;
 pub mod cmd;
 pub mod host;

@@ -56,6 +56,7 @@ complete -c jail -n "__fish_jail_needs_command" -s V -l version -d 'Print versio
 complete -c jail -n "__fish_jail_needs_command" -a "run" -d 'Run a program in a jail'
 complete -c jail -n "__fish_jail_needs_command" -a "plan" -d 'Show every step of a jail, in order; nothing is done'
 complete -c jail -n "__fish_jail_needs_command" -a "check" -d 'Check specs against this host and report all that is wrong; nothing is done'
+complete -c jail -n "__fish_jail_needs_command" -a "audit" -d 'Say how open jails are, from 0 (tight) to 10 (open), and why; nothing is done'
 complete -c jail -n "__fish_jail_needs_command" -a "specs" -d 'List the specs that can be run by name'
 complete -c jail -n "__fish_jail_needs_command" -a "help" -d 'Explain a topic: spec, a KEY, @group, phases, capabilities, or a command'
 complete -c jail -n "__fish_jail_needs_command" -a "completions" -d 'Print the completions for a shell'
@@ -117,6 +118,17 @@ complete -c jail -n "__fish_jail_using_subcommand plan" -s v -l verbose -d 'Say 
 complete -c jail -n "__fish_jail_using_subcommand plan" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c jail -n "__fish_jail_using_subcommand check" -s v -l verbose -d 'Say more on standard error: -v what is done, -vv every detail (or JAIL_LOG=FILTER)'
 complete -c jail -n "__fish_jail_using_subcommand check" -s h -l help -d 'Print help'
+complete -c jail -n "__fish_jail_using_subcommand audit" -l threshold -d 'Exit with status 1 if a score is above this, a number from 0 to 10' -r
+complete -c jail -n "__fish_jail_using_subcommand audit" -l html -d 'Also write it all, with a picture of each jail, to one HTML page' -r -F
+complete -c jail -n "__fish_jail_using_subcommand audit" -l without -d 'Judge them with a promise given up' -r -f -a "landlock\t'the second wall over the file tree (Linux 5.13, may be off at boot)'
+seccomp\t'the system-call filter'
+session\t'a session of its own (in place it needs a caller that is not a job of a shell)'
+groups\t'dropping the caller\'s supplementary groups (only root can)'
+keyring\t'a session keyring of its own (CONFIG_KEYS)'
+memory-deny-write-execute\t'refusing memory that is writable and executable'"
+complete -c jail -n "__fish_jail_using_subcommand audit" -l json -d 'As JSON'
+complete -c jail -n "__fish_jail_using_subcommand audit" -s v -l verbose -d 'Say more on standard error: -v what is done, -vv every detail (or JAIL_LOG=FILTER)'
+complete -c jail -n "__fish_jail_using_subcommand audit" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c jail -n "__fish_jail_using_subcommand specs" -l blocks -d 'Also the building blocks that specs include'
 complete -c jail -n "__fish_jail_using_subcommand specs" -s v -l verbose -d 'Say more on standard error: -v what is done, -vv every detail (or JAIL_LOG=FILTER)'
 complete -c jail -n "__fish_jail_using_subcommand specs" -s h -l help -d 'Print help'

@@ -52,6 +52,10 @@ const SYNOPSIS: &[(&str, &str)] = &[
     ("run", "[\\fIFILE|NAME\\fR] [\\fIOPTIONS\\fR] [\\-\\- \\fICOMMAND\\fR...]"),
     ("plan", "[\\fIFILE|NAME\\fR] [\\fB\\-\\-json\\fR] [\\fIOPTIONS\\fR] [\\-\\- \\fICOMMAND\\fR...]"),
     ("check", "\\fIFILE|NAME\\fR..."),
+    (
+        "audit",
+        "\\fIFILE|NAME\\fR... [\\fB\\-\\-json\\fR] [\\fB\\-\\-threshold\\fR \\fIN\\fR] [\\fB\\-\\-html\\fR \\fIFILE\\fR]",
+    ),
     ("specs", "[\\fB\\-\\-blocks\\fR]"),
     ("help", "[\\fITOPIC\\fR]"),
     ("completions", "\\fISHELL\\fR"),

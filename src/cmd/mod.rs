@@ -2,11 +2,13 @@
 //!
 //! Must not know: how anything is done, only in which order it is asked for.
 
+mod audit;
 mod capabilities;
 mod check;
 mod docs;
 mod help;
 pub mod output;
+mod page;
 mod run;
 mod specs;
 
@@ -46,6 +48,10 @@ pub fn dispatch(cli: &Cli, words: &[String], sources: &mut Sources) -> Result<En
         }
         Some(Action::Run(target)) => return run::run(target, words, sources),
         Some(Action::Check { specs }) => return check::check(specs, sources),
+        Some(Action::Audit { json, threshold, html, without, specs }) => {
+            let wanted = audit::Wanted { json: *json, threshold: *threshold, html: html.as_deref(), without };
+            return audit::audit(specs, &wanted, sources);
+        }
         Some(Action::Plan { json, target }) => {
             let plan = make_plan(target, words, sources)?;
             if *json {

@@ -231,7 +231,8 @@ fn ids(owner: Ids) -> String {
     format!("owner {}:{}", owner.uid, owner.gid)
 }
 
-fn bytes(n: u64) -> String {
+/// A size in the largest unit that divides it.
+pub fn bytes(n: u64) -> String {
     match n {
         n if n >= 1 << 30 && n % (1 << 30) == 0 => format!("{} GiB", n >> 30),
         n if n >= 1 << 20 && n % (1 << 20) == 0 => format!("{} MiB", n >> 20),

@@ -9,6 +9,7 @@
     reason = "a test that cannot go on panics with the reason"
 )]
 
+mod audit;
 mod careless;
 mod cli;
 mod docs;
@@ -44,6 +45,7 @@ fn main() -> ExitCode {
     let tests = [
         tidy::tests(),
         plans::tests(),
+        audit::tests(),
         cli::tests(),
         docs::tests(),
         promises::tests(),

@@ -1,0 +1,105 @@
+//! Facts about a host on which the jail is not going to run: a spec is judged the same by root, by
+//! its author without root, and by a CI machine that has neither the server nor its user.
+//!
+//! Must not know: what is judged. Nothing that was assumed is ever planned for a run.
+#![forbid(unsafe_code)]
+
+use crate::jail::ask::device_path;
+use crate::jail::facts::{Caller, End, Facts, FileKind, Group, PathFact, User};
+use crate::jail::path::AbsPath;
+use crate::spec::{Root, Spec};
+
+/// errno of a path that is not there (asm-generic/errno-base.h).
+const ENOENT: i32 = 2;
+
+/// An id that stands for a user or group that this host does not have: an ordinary one.
+const SOMEBODY: u32 = 60_000;
+
+/// Fills in what this host, caller and kernel lack: root starts the jail, on a kernel that has all
+/// that the plan can use, and what the spec needs is there. Returns what was made up of paths and
+/// users, a clause each.
+pub fn assume(facts: &mut Facts, spec: &Spec) -> Vec<String> {
+    let last = 40.max(facts.kernel.last_capability);
+    facts.caller = Caller {
+        capabilities: u64::MAX >> (63 - last.min(63)),
+        terminal: true,
+        can_start_session: true,
+        ..Caller::default()
+    };
+    let kernel = &mut facts.kernel;
+    kernel.version = kernel.version.max((6, 12));
+    kernel.landlock = kernel.landlock.max(6);
+    kernel.last_capability = last;
+    (kernel.seccomp, kernel.deny_write_execute, kernel.keyrings) = (true, true, true);
+    let mut assumed = Vec::new();
+    identities(facts, &mut assumed);
+    for (path, kind, optional) in named_paths(spec) {
+        there(facts, &path, kind, optional, &mut assumed);
+    }
+    assumed
+}
+
+fn identities(facts: &mut Facts, assumed: &mut Vec<String>) {
+    for (name, user) in facts.users.iter_mut().filter(|(_, user)| user.is_none()) {
+        *user = Some(User {
+            name: name.clone(),
+            uid: SOMEBODY,
+            gid: SOMEBODY,
+            group: name.clone(),
+            home: "/nonexistent".into(),
+            shell: "/usr/sbin/nologin".into(),
+        });
+        assumed.push(format!("the user {name} exists and is an ordinary one"));
+    }
+    for (name, group) in facts.groups.iter_mut().filter(|(_, group)| group.is_none()) {
+        *group = Some(Group { name: name.clone(), gid: SOMEBODY });
+        assumed.push(format!("the group {name} exists"));
+    }
+}
+
+/// Each host path of a spec: what it is taken for if it is not there, and whether it may be missing.
+fn named_paths(spec: &Spec) -> Vec<(AbsPath, FileKind, bool)> {
+    let files = &spec.files;
+    let mut paths = Vec::new();
+    let mut add = |text: &str, kind, optional| {
+        // A path that cannot be one is a problem of its own.
+        paths.extend(AbsPath::new(text).ok().map(|path| (path, kind, optional)));
+    };
+    if let Some(Root::Directory { path, .. }) = files.root.as_ref().map(|root| &root.value) {
+        for below in ["", "/dev", "/proc"] {
+            add(&format!("{path}{below}"), FileKind::Directory, false);
+        }
+    }
+    for entry in files.read.iter().chain(&files.write).map(|entry| &entry.value) {
+        let socket = entry.bind && entry.path.contains("sock");
+        let kind = if socket { FileKind::Socket } else { FileKind::Directory };
+        add(&entry.path, kind, entry.optional || entry.create.is_some());
+        if let Some(parent) = AbsPath::new(&entry.path).ok().and_then(|path| path.parent()) {
+            add(parent.as_str(), FileKind::Directory, entry.create.is_none());
+        }
+    }
+    for device in files.dev.iter().filter_map(|device| device_path(&device.value)) {
+        add(&device, FileKind::Device, false);
+    }
+    paths
+}
+
+/// A path that is missing, or behind a directory that the caller may not enter.
+fn there(facts: &mut Facts, path: &AbsPath, kind: FileKind, optional: bool, assumed: &mut Vec<String>) {
+    let Some(fact) = facts.paths.get_mut(path) else { return };
+    let Err(stop) = &fact.end else { return };
+    if optional && stop.errno == ENOENT {
+        return;
+    }
+    let what = match kind {
+        FileKind::Device => "a device",
+        FileKind::Socket => "a socket",
+        _ => "a directory",
+    };
+    assumed.push(format!("{path} is {what}"));
+    // Missing is perhaps the last name alone: the links before it have been followed.
+    let followed = stop.errno == ENOENT && stop.path.name() == path.name();
+    let hops = if followed { std::mem::take(&mut fact.hops) } else { Vec::new() };
+    let path = if followed { stop.path.clone() } else { path.clone() };
+    *fact = PathFact { hops, end: Ok(End { path, kind, size: 0, mode: 0o755, uid: 0, gid: 0 }) };
+}
