@@ -51,7 +51,7 @@ pub enum Stopped {
 pub fn run(plan: &Plan) -> Result<Outcome, Stopped> {
     // An ignored SIGCHLD survives execve, and makes the kernel reap without a word: no status here,
     // and none in pid 1.
-    let reset = crate::sys::signal::default_all();
+    let reset = crate::sys::signal::notice_children();
     reset.map_err(|errno| Stopped::Step(failed(0, Call::Sigaction, errno)))?;
     if plan.supervision.pid_namespace { launch::supervised(plan) } else { Err(in_place(plan)) }
 }

@@ -35,23 +35,23 @@ fn set_mask(mask: Set) -> Result<()> {
 }
 
 /// Every disposition back to its default and nothing blocked: what a program expects to find.
-/// (Rust's runtime leaves SIGPIPE ignored, and callers leave others; both survive execve.)
+/// (This program ignores SIGPIPE, and callers leave others ignored; that survives execve.)
 ///
 /// # Errors
 /// None known.
 pub fn reset_all() -> Result<()> {
-    default_all()?;
+    let changeable = (1..=LAST).filter(|number| ![libc::SIGKILL, libc::SIGSTOP].contains(number));
+    changeable.into_iter().try_for_each(|number| dispose(number, libc::SIG_DFL))?;
     set_mask(0)
 }
 
-/// Every disposition back to its default, the mask as it is. A caller's ignored SIGCHLD would make
-/// the kernel reap our children: no signal, no status.
+/// SIGCHLD back to its default. If a caller left it ignored the kernel would reap our children: no
+/// signal, no status.
 ///
 /// # Errors
 /// None known.
-pub fn default_all() -> Result<()> {
-    let changeable = (1..=LAST).filter(|number| ![libc::SIGKILL, libc::SIGSTOP].contains(number));
-    changeable.into_iter().try_for_each(|number| dispose(number, libc::SIG_DFL))
+pub fn notice_children() -> Result<()> {
+    dispose(libc::SIGCHLD, libc::SIG_DFL)
 }
 
 /// Sets a disposition that is no function: SIG_DFL or SIG_IGN.
