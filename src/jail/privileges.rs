@@ -7,8 +7,8 @@ use super::feature::Feature;
 use super::resolve::Context;
 use super::{GivenUp, Namespaces, Privileges};
 use crate::problem::{Kind, Problem, did_you_mean};
-use crate::seccomp::Policy;
-use crate::spec::Spec;
+use crate::seccomp::{Action, Families, Policy};
+use crate::spec::{Spec, SystemCallAction};
 
 impl Context<'_> {
     /// Everything of `[privileges]`; `None` if there is no policy to go on with.
@@ -33,16 +33,9 @@ impl Context<'_> {
         }
         self.check_trace(spec, capabilities, landlock, namespaces);
         let session = namespaces.pid || !self.without.contains(&Feature::Session);
-        let policy = match crate::seccomp::resolve(&spec.privileges.system_calls) {
-            Ok(policy) => {
-                self.check_own_drop(spec, capabilities, &policy);
-                policy.deny_write_execute(deny && !kernel.deny_write_execute)
-            }
-            Err(problems) => {
-                self.problems.0.extend(problems.0);
-                return None;
-            }
-        };
+        let policy = self.policy(spec, seccomp)?;
+        self.check_own_drop(spec, capabilities, &policy);
+        let policy = policy.deny_write_execute(deny && !kernel.deny_write_execute);
         Some(Privileges {
             capabilities,
             last_capability: kernel.last_capability,
@@ -52,6 +45,39 @@ impl Context<'_> {
             session,
             keyring,
         })
+    }
+
+    /// The system-call list with the families of sockets and the action; what of them is given up.
+    fn policy(&mut self, spec: &Spec, seccomp: bool) -> Option<Policy> {
+        let privileges = &spec.privileges;
+        let families = match &privileges.socket_families {
+            None => Ok(Families::DEFAULT),
+            Some(list) => crate::seccomp::families(list),
+        };
+        let (policy, families) = match (crate::seccomp::resolve(&privileges.system_calls), families) {
+            (Ok(policy), Ok(families)) => (policy, families),
+            (policy, families) => {
+                let problems = [policy.err(), families.err()].into_iter().flatten();
+                self.problems.0.extend(problems.flat_map(|p| p.0));
+                return None;
+            }
+        };
+        if let Some(list) = privileges.socket_families.as_ref().filter(|_| !seccomp) {
+            let (what, by) = ("socket-families".into(), "--without seccomp".into());
+            self.given_up.push(GivenUp { what, by, at: list.first().map(|f| f.at) });
+        }
+        let action = match privileges.system_call_action.as_ref().map(|a| (a.value, a.at)) {
+            None | Some((SystemCallAction::Errno, _)) => Action::Errno,
+            Some((SystemCallAction::Kill, _)) => Action::Kill,
+            Some((SystemCallAction::Log, at)) => {
+                if seccomp {
+                    let (what, by) = (Feature::Seccomp.name().into(), "system-call-action = \"log\"".into());
+                    self.given_up.push(GivenUp { what, by, at: Some(at) });
+                }
+                Action::Log
+            }
+        };
+        Some(policy.socket_families(families).action(action))
     }
 
     /// A server that starts as root and drops by itself must be able to: some go on as root when

@@ -16,7 +16,14 @@ use super::calls::{CallSet, native};
 pub const EPERM: u16 = 1;
 /// As if the kernel did not have the call: libc falls back to an older one.
 pub const ENOSYS: u16 = 38;
-const EAFNOSUPPORT: u16 = 97;
+/// What the kernel itself answers with PR_SET_MDWE.
+const EACCES: u16 = 13;
+/// What a kernel without that option answers.
+const EINVAL: u16 = 22;
+/// What a kernel without that family answers.
+pub const EAFNOSUPPORT: u16 = 97;
+/// What a kernel without that protocol answers.
+pub const EPROTONOSUPPORT: u16 = 93;
 
 /// When a condition holds.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -27,6 +34,17 @@ pub enum Applies {
     WithoutUnshare,
     /// If asked for, on kernels that cannot deny it themselves.
     DenyWriteExecute,
+}
+
+/// What is demanded of the argument.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Test {
+    /// One of these values.
+    Only(&'static [u32]),
+    /// None of these values.
+    Not(&'static [u32]),
+    /// A socket family of the policy; with netlink, the next argument but one is NETLINK_ROUTE.
+    Family,
 }
 
 /// A test of one argument of one call.
@@ -42,11 +60,10 @@ pub struct Condition {
     pub(super) argument: u8,
     /// The bits of its low half that matter.
     pub(super) mask: u32,
-    /// What these bits are compared with.
-    pub(super) values: &'static [u32],
-    /// Whether these values are the only ones allowed, or the only ones refused.
-    pub(super) only: bool,
-    /// The answer when refused.
+    /// What they must be.
+    pub(super) test: Test,
+    /// The answer when refused. Where it is EPERM, the policy's action takes its place; the others are
+    /// answers of a kernel that lacks what was asked for, which programs know how to do without.
     pub(super) errno: u16,
     /// When it is enforced.
     pub(super) applies: Applies,
@@ -56,10 +73,6 @@ pub struct Condition {
 const NEW_NAMESPACES: u32 = 0x7e02_0000;
 const PROT_EXEC: u32 = 4;
 const PROT_WRITE_EXEC: u32 = 2 | PROT_EXEC;
-const AF_UNIX: u32 = 1;
-const AF_INET: u32 = 2;
-const AF_INET6: u32 = 10;
-const AF_NETLINK: u32 = 16;
 const S_IFMT: u32 = 0o170_000;
 const S_IFIFO: u32 = 0o010_000;
 const S_IFREG: u32 = 0o100_000;
@@ -76,8 +89,7 @@ const CLONE: Condition = Condition {
     call: native::clone as u32,
     argument: 0,
     mask: NEW_NAMESPACES,
-    values: &[0],
-    only: true,
+    test: Test::Only(&[0]),
     errno: EPERM,
     applies: Applies::WithoutUnshare,
 };
@@ -88,8 +100,7 @@ const IOCTL: Condition = Condition {
     call: native::ioctl as u32,
     argument: 1,
     mask: !0,
-    values: &[TIOCSTI, TIOCLINUX],
-    only: false,
+    test: Test::Not(&[TIOCSTI, TIOCLINUX]),
     errno: EPERM,
     applies: Applies::Always,
 };
@@ -101,21 +112,95 @@ const PERSONALITY: Condition = Condition {
     call: native::personality as u32,
     argument: 0,
     mask: !0,
-    values: &[0, !0],
-    only: true,
+    test: Test::Only(&[0, !0]),
     errno: EPERM,
     applies: Applies::Always,
 };
 
+/// prctl is a drawer into which new powers are put without a new number that a list could refuse.
+const PRCTL: Condition = Condition {
+    name: "prctl",
+    doc: "only options that a server has a use for (EINVAL, as an older kernel answers): not PR_SET_MM, \
+          which rewrites what /proc tells of the process; PR_SET_PTRACER, which lets a neighbour trace \
+          it; PR_SET_MEMORY_MERGE, which shares pages with other jails; PR_SET_SPECULATION_CTRL, \
+          PR_SET_SYSCALL_USER_DISPATCH, PR_SCHED_CORE, and what newer kernels add",
+    call: native::prctl as u32,
+    argument: 0,
+    mask: !0,
+    test: Test::Only(PRCTL_OPTIONS),
+    errno: EINVAL,
+    applies: Applies::Always,
+};
+
+/// Options of prctl(2) by number (linux/prctl.h). What needs a capability or a lock that the jail
+/// holds is refused by the kernel itself.
+pub(super) const PRCTL_OPTIONS: &[u32] = &[
+    15,          // PR_SET_NAME
+    16,          // PR_GET_NAME
+    1,           // PR_SET_PDEATHSIG
+    2,           // PR_GET_PDEATHSIG
+    3,           // PR_GET_DUMPABLE
+    4,           // PR_SET_DUMPABLE: nginx, for core dumps of its workers
+    7,           // PR_GET_KEEPCAPS
+    8,           // PR_SET_KEEPCAPS
+    21,          // PR_GET_SECCOMP
+    22,          // PR_SET_SECCOMP: a filter more can only refuse more
+    23,          // PR_CAPBSET_READ
+    24,          // PR_CAPBSET_DROP
+    25,          // PR_GET_TSC
+    27,          // PR_GET_SECUREBITS
+    28,          // PR_SET_SECUREBITS: locked
+    29,          // PR_SET_TIMERSLACK
+    30,          // PR_GET_TIMERSLACK
+    36,          // PR_SET_CHILD_SUBREAPER
+    37,          // PR_GET_CHILD_SUBREAPER
+    38,          // PR_SET_NO_NEW_PRIVS
+    39,          // PR_GET_NO_NEW_PRIVS
+    40,          // PR_GET_TID_ADDRESS
+    41,          // PR_SET_THP_DISABLE: redis
+    42,          // PR_GET_THP_DISABLE
+    47,          // PR_CAP_AMBIENT: raising is locked
+    52,          // PR_GET_SPECULATION_CTRL
+    65,          // PR_SET_MDWE
+    66,          // PR_GET_MDWE
+    0x4155_5856, // PR_GET_AUXV
+    0x5356_4d41, // PR_SET_VMA: names for memory, by glibc and jemalloc
+    #[cfg(target_arch = "aarch64")]
+    50, // PR_SVE_SET_VL
+    #[cfg(target_arch = "aarch64")]
+    51, // PR_SVE_GET_VL
+    #[cfg(target_arch = "aarch64")]
+    54, // PR_PAC_RESET_KEYS
+    #[cfg(target_arch = "aarch64")]
+    55, // PR_SET_TAGGED_ADDR_CTRL: glibc's memory tagging
+    #[cfg(target_arch = "aarch64")]
+    56, // PR_GET_TAGGED_ADDR_CTRL
+    #[cfg(target_arch = "aarch64")]
+    60, // PR_PAC_SET_ENABLED_KEYS
+    #[cfg(target_arch = "aarch64")]
+    61, // PR_PAC_GET_ENABLED_KEYS
+    #[cfg(target_arch = "aarch64")]
+    63, // PR_SME_SET_VL
+    #[cfg(target_arch = "aarch64")]
+    64, // PR_SME_GET_VL
+    #[cfg(target_arch = "aarch64")]
+    74, // PR_GET_SHADOW_STACK_STATUS
+    #[cfg(target_arch = "aarch64")]
+    75, // PR_SET_SHADOW_STACK_STATUS: glibc
+    #[cfg(target_arch = "aarch64")]
+    76, // PR_LOCK_SHADOW_STACK_STATUS
+];
+
 const SOCKET: Condition = Condition {
     name: "socket",
-    doc: "socket and socketpair: families unix, inet, inet6 and netlink only (EAFNOSUPPORT); others \
-          load rarely tried kernel modules, and vsock leads out of every network namespace",
+    doc: "socket and socketpair: families of `socket-families` only (EAFNOSUPPORT), else unix, inet, \
+          inet6 and netlink; others load rarely tried kernel modules, and vsock leads out of every \
+          network namespace; netlink speaks its route protocol only (EPROTONOSUPPORT), which is what \
+          libc asks for interfaces",
     call: native::socket as u32,
     argument: 0,
     mask: !0,
-    values: &[AF_UNIX, AF_INET, AF_INET6, AF_NETLINK],
-    only: true,
+    test: Test::Family,
     errno: EAFNOSUPPORT,
     applies: Applies::Always,
 };
@@ -127,8 +212,7 @@ const MKNODAT: Condition = Condition {
     argument: 2,
     mask: S_IFMT,
     // No type at all means a regular file.
-    values: &[0, S_IFREG, S_IFIFO, S_IFSOCK],
-    only: true,
+    test: Test::Only(&[0, S_IFREG, S_IFIFO, S_IFSOCK]),
     errno: EPERM,
     applies: Applies::Always,
 };
@@ -136,20 +220,19 @@ const MKNODAT: Condition = Condition {
 const MPROTECT: Condition = Condition {
     name: "write-execute",
     doc: "with memory-deny-write-execute before Linux 6.3: no mmap writable and executable at once, \
-          no mprotect or pkey_mprotect to executable (EPERM)",
+          no mprotect or pkey_mprotect to executable (EACCES)",
     call: native::mprotect as u32,
     argument: 2,
     mask: PROT_EXEC,
-    values: &[0],
-    only: true,
-    errno: EPERM,
+    test: Test::Only(&[0]),
+    errno: EACCES,
     applies: Applies::DenyWriteExecute,
 };
 
 /// PR_SET_MDWE does not see that a segment is also attached writable, so this holds on every kernel.
 const SHMAT: Condition = Condition {
     name: "shmat",
-    doc: "no executable attachment of shared memory (EPERM), which could be written through another one",
+    doc: "no executable attachment of shared memory (EACCES), which could be written through another one",
     call: native::shmat as u32,
     mask: SHM_EXEC,
     applies: Applies::Always,
@@ -161,6 +244,7 @@ pub const CONDITIONS: &[Condition] = &[
     CLONE,
     IOCTL,
     PERSONALITY,
+    PRCTL,
     SOCKET,
     Condition { call: native::socketpair as u32, ..SOCKET },
     MKNODAT,
@@ -171,8 +255,7 @@ pub const CONDITIONS: &[Condition] = &[
     Condition {
         call: native::mmap as u32,
         mask: PROT_WRITE_EXEC,
-        values: &[PROT_WRITE_EXEC],
-        only: false,
+        test: Test::Not(&[PROT_WRITE_EXEC]),
         ..MPROTECT
     },
     SHMAT,
@@ -187,4 +270,19 @@ pub const CONDITIONED: CallSet = {
         i += 1;
     }
     set
+};
+
+/// The most comparisons of any condition: each family, or each option.
+pub(super) const MOST_VALUES: usize = {
+    let mut most = 48;
+    let mut i = 0;
+    while i < CONDITIONS.len() {
+        if let Test::Only(values) | Test::Not(values) = CONDITIONS[i].test
+            && values.len() > most
+        {
+            most = values.len();
+        }
+        i += 1;
+    }
+    most
 };

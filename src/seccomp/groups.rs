@@ -72,11 +72,34 @@ pub fn groups() -> &'static [Group] {
     ALL
 }
 
-/// The group of a name, with or without its `@`.
+/// The group of a name, with or without its `@`. Calls are written with `_`, so it may stand for `-`.
 pub fn group(name: &str) -> Option<&'static Group> {
-    let name = name.strip_prefix('@').unwrap_or(name);
-    groups().iter().find(|g| g.name.strip_prefix('@') == Some(name))
+    let name = name.strip_prefix('@').unwrap_or(name).replace('_', "-");
+    groups().iter().find(|g| g.name.strip_prefix('@') == Some(name.as_str()))
 }
+
+/// The first kernel with a call, where that is not every one that a jail can run on (5.14): the
+/// release in whose tables (arch/x86/entry/syscalls, include/uapi/asm-generic/unistd.h) it appeared.
+pub fn since(name: &str) -> Option<&'static str> {
+    SINCE.iter().find(|(_, calls)| calls.contains(&name)).map(|(version, _)| *version)
+}
+
+/// See [`since`].
+pub(super) const SINCE: &[(&str, &[&str])] = &[
+    ("5.15", &["process_mrelease"]),
+    ("5.16", &["futex_waitv"]),
+    ("5.17", &["set_mempolicy_home_node"]),
+    ("6.5", &["cachestat"]),
+    ("6.6", &["fchmodat2", "map_shadow_stack"]),
+    ("6.7", &["futex_requeue", "futex_wait", "futex_wake"]),
+    ("6.8", &["listmount", "lsm_get_self_attr", "lsm_list_modules", "lsm_set_self_attr", "statmount"]),
+    ("6.10", &["mseal"]),
+    ("6.11", &["uretprobe"]),
+    ("6.13", &["getxattrat", "listxattrat", "removexattrat", "setxattrat"]),
+    ("6.15", &["open_tree_attr"]),
+    ("6.17", &["file_getattr", "file_setattr"]),
+    ("6.18", &["uprobe"]),
+];
 
 /// Implied in every list. poll is here because Rust's start-up aborts if it is refused, readv and
 /// writev because musl's stdio has nothing else.

@@ -4,7 +4,7 @@
 #![forbid(unsafe_code)]
 
 use super::conditions::CONDITIONS;
-use super::groups::{Group, REVIEWED};
+use super::groups::{Group, REVIEWED, since};
 
 /// Columns that a line may take.
 const WIDTH: usize = 100;
@@ -20,7 +20,13 @@ pub fn describe(group: &Group) -> String {
         text += &wrap("  ", "  ", names.into_iter().chain(own));
     }
     text += &format!("\n{} calls (reviewed for Linux {REVIEWED}):\n", calls.len());
+    let newer: Vec<_> = calls.iter().filter_map(|call| Some(format!("{call} {}", since(call)?))).collect();
     text += &wrap("  ", "  ", calls.into_iter());
+    if !newer.is_empty() {
+        let newer = newer.join(", ");
+        text += "\nnot in every kernel that a jail runs on, but since:\n";
+        text += &wrap("  ", "  ", newer.split_inclusive(", ").map(str::trim_end));
+    }
     let mut conditions: Vec<_> =
         CONDITIONS.iter().filter(|c| group.set().contains(c.call)).map(|c| (c.name, c.doc)).collect();
     conditions.dedup();

@@ -3,8 +3,11 @@
 //! Must not know: BPF.
 //!
 //! - `@group` and `name` allow, `-@group` and `-name` take away; a leading `+` may be written.
+//! - A name without `@` is a call; if there is none of that name, and a group of it, the group is meant
+//!   (`io_uring`).
 //! - They are applied in the order of writing, to `@core`; a list that only takes away, or is empty,
-//!   starts from `@service`.
+//!   starts from `@service`. What is not in the list can be taken away all the same: `-@debug` holds
+//!   whatever an included list adds before it.
 //! - A spec is portable: calls of x86_64 that newer architectures never had (`open` on aarch64) can
 //!   be named everywhere and mean nothing where they do not exist.
 #![forbid(unsafe_code)]
@@ -38,7 +41,10 @@ pub fn resolve(list: &[At<String>]) -> Result<Policy, Problems> {
         if !text.is_empty() {
             text.push(' ');
         }
-        text += if entry.allow { entry.name } else { &written.value };
+        if !entry.allow {
+            text.push('-');
+        }
+        text += entry.written();
     }
     problems.none_or(Policy::new(Cow::Owned(text), allowed))
 }
@@ -84,7 +90,15 @@ impl<'a> Entry<'a> {
         match calls::find(self.name) {
             Some(Named::Number(number)) => Ok(CallSet::EMPTY.with(number)),
             Some(Named::Elsewhere) => Ok(CallSet::EMPTY),
-            None => Err(self.unknown_call().into()),
+            None => group(self.name).map(|g| g.set()).ok_or_else(|| self.unknown_call().into()),
+        }
+    }
+
+    /// As the summary calls it.
+    fn written(&self) -> &'a str {
+        match group(self.name) {
+            Some(group) if self.name.starts_with('@') || calls::find(self.name).is_none() => group.name,
+            _ => self.name,
         }
     }
 
@@ -109,9 +123,6 @@ impl<'a> Entry<'a> {
         }
         let what = format!("Linux {REVIEWED} has no system call named {name}");
         let problem = Problem::usage(what);
-        if let Some(group) = group(name) {
-            return problem.help(format!("a group is written with an @: {}", group.name));
-        }
         match did_you_mean(name, calls::all_names()) {
             Some(near) => problem.help(format!("did you mean {near}?")),
             None => problem.help("write it as the kernel and strace do: openat, not open_at"),

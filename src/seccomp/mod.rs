@@ -11,15 +11,17 @@
 //!
 //! - an allowed call: allowed, some only with harmless arguments ([`CONDITIONS`]);
 //! - a known call that is not allowed: EPERM. Servers try calls that they can do without, so they
-//!   are refused, not killed;
+//!   are refused, not killed, unless the spec chooses another [`Action`];
 //! - a number without a call when the tables were reviewed ([`REVIEWED`]): ENOSYS, as an older
 //!   kernel answers, so that a newer libc falls back;
-//! - every call through another entry (i386's `int 0x80`, 32-bit ARM, x32): ENOSYS. They are a
-//!   second numbering of the same calls, so one door less to guard and nothing of ours uses them.
+//! - every call through another entry (i386's `int 0x80`, 32-bit ARM, x32): ENOSYS, or killed. They
+//!   are a second numbering of the same calls, so one door less to guard and nothing of ours uses
+//!   them.
 #![forbid(unsafe_code)]
 
 mod calls;
 mod conditions;
+mod families;
 mod groups;
 mod help;
 mod list;
@@ -29,8 +31,9 @@ mod program;
 mod tests;
 
 pub use conditions::{CONDITIONS, Condition};
+pub use families::{Families, families};
 pub use groups::{Group, REVIEWED, group, groups};
 pub use help::describe;
 pub use list::resolve;
-pub use policy::{Policy, Verdict};
+pub use policy::{Action, Policy, Verdict};
 pub use program::{Instruction, SERVICE_PROGRAM, compile};

@@ -6,7 +6,8 @@
 use std::borrow::Cow;
 
 use super::calls::{CallSet, Named, find, native};
-use super::conditions::{Applies, CONDITIONED, CONDITIONS, ENOSYS, EPERM};
+use super::conditions::{Applies, CONDITIONED, CONDITIONS, EAFNOSUPPORT, ENOSYS, EPERM, Test};
+use super::families::Families;
 use super::groups::SERVICE;
 
 /// Which calls a program may make.
@@ -27,11 +28,42 @@ pub enum Verdict {
     Conditional(&'static str),
     /// Refused with this errno.
     Errno(i32),
+    /// The whole process is killed.
+    Kill,
+    /// Allowed, and logged.
+    Log,
+}
+
+/// What is done about a call that is refused. It takes the place of EPERM; answers that tell a program
+/// to do without (ENOSYS of a call newer than the list, EAFNOSUPPORT of a family) stay as they are,
+/// because libc asks for what there is in this way.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Action {
+    /// It fails with EPERM.
+    Errno,
+    /// It kills the process with SIGSYS, and so does a call through another entry.
+    Kill,
+    /// It is done, and logged: the list is no wall any more. Other entries stay closed.
+    Log,
 }
 
 impl Policy {
     pub(super) const fn new(written: Cow<'static, str>, allowed: CallSet) -> Policy {
-        Policy { written, rules: Rules { allowed, deny_write_execute: false } }
+        Policy { written, rules: Rules { allowed, ..Rules::SERVICE } }
+    }
+
+    /// The socket families that may be made; [`Families::DEFAULT`] unless said.
+    #[must_use]
+    pub fn socket_families(mut self, families: Families) -> Policy {
+        self.rules.families = families;
+        self
+    }
+
+    /// What is done about a refused call; [`Action::Errno`] unless said.
+    #[must_use]
+    pub fn action(mut self, action: Action) -> Policy {
+        self.rules.action = action;
+        self
     }
 
     /// Whether memory that was made writable can be made executable: the fallback for kernels
@@ -46,6 +78,8 @@ impl Policy {
     pub fn allows(&self, number: u32) -> Verdict {
         match self.rules.decide(number) {
             Decision::Allow => Verdict::Allow,
+            Decision::Refuse(EPERM) if self.rules.action == Action::Kill => Verdict::Kill,
+            Decision::Refuse(EPERM) if self.rules.action == Action::Log => Verdict::Log,
             Decision::Refuse(errno) => Verdict::Errno(errno.into()),
             Decision::Test(i) => match CONDITIONS.get(i) {
                 Some(condition) => Verdict::Conditional(condition.name),
@@ -54,20 +88,22 @@ impl Policy {
         }
     }
 
-    /// Whether the call of this name may be made, be it on a condition.
+    /// Whether the call of this name is on the list, be it on a condition.
     pub fn allows_named(&self, name: &str) -> bool {
-        match find(name) {
-            Some(Named::Number(number)) => !matches!(self.allows(number), Verdict::Errno(_)),
-            _ => false,
-        }
+        matches!(find(name), Some(Named::Number(number)) if self.lists(number))
     }
 
-    /// How many calls are allowed, on a condition or without.
+    fn lists(&self, number: u32) -> bool {
+        matches!(self.allows(number), Verdict::Allow | Verdict::Conditional(_))
+    }
+
+    /// How many calls are on the list, on a condition or without.
     pub fn count_allowed(&self) -> usize {
-        CallSet::KNOWN.numbers().filter(|n| !matches!(self.allows(*n), Verdict::Errno(_))).count()
+        CallSet::KNOWN.numbers().filter(|n| self.lists(*n)).count()
     }
 
-    /// One line: `@service: 262 calls allowed, EPERM else; conditions: clone ioctl`.
+    /// One line: `@service: 262 calls allowed, EPERM else; conditions: clone ioctl`, and the families
+    /// of sockets if any can be made.
     pub fn summary(&self) -> String {
         let mut conditions: Vec<_> = CONDITIONS
             .iter()
@@ -75,9 +111,17 @@ impl Policy {
             .map(|c| c.name)
             .collect();
         conditions.dedup();
-        let mut line = format!("{}: {} calls allowed, EPERM else", self.written, self.count_allowed());
+        let otherwise = match self.rules.action {
+            Action::Errno => "EPERM else",
+            Action::Kill => "killed else",
+            Action::Log => "all others logged and done",
+        };
+        let mut line = format!("{}: {} calls allowed, {otherwise}", self.written, self.count_allowed());
         if !conditions.is_empty() {
             line += &format!("; conditions: {}", conditions.join(" "));
+        }
+        if conditions.contains(&"socket") {
+            line += &format!("; sockets: {}", self.rules.families.names().join(" "));
         }
         line
     }
@@ -90,6 +134,10 @@ pub struct Rules {
     pub allowed: CallSet,
     /// Whether those conditions are enforced, too.
     pub deny_write_execute: bool,
+    /// Families of the sockets that can be made.
+    pub families: Families,
+    /// What takes the place of EPERM.
+    pub action: Action,
 }
 
 /// What is done with a number.
@@ -97,7 +145,7 @@ pub struct Rules {
 pub enum Decision {
     /// Allow, whatever the arguments.
     Allow,
-    /// Answer this errno.
+    /// Answer this errno; the policy's action, if it is EPERM.
     Refuse(u16),
     /// Look at an argument: the index in [`CONDITIONS`].
     Test(usize),
@@ -105,7 +153,12 @@ pub enum Decision {
 
 impl Rules {
     /// The default list's.
-    pub const SERVICE: Rules = Rules { allowed: SERVICE.set(), deny_write_execute: false };
+    pub const SERVICE: Rules = Rules {
+        allowed: SERVICE.set(),
+        deny_write_execute: false,
+        families: Families::DEFAULT,
+        action: Action::Errno,
+    };
 
     /// What is done with a native number.
     pub const fn decide(&self, number: u32) -> Decision {
@@ -113,6 +166,9 @@ impl Rules {
         // Not EPERM, also when it is not allowed: libc falls back to clone on ENOSYS only.
         if number == native::clone3 as u32 && !(namespaces && self.allowed.contains(number)) {
             return Decision::Refuse(ENOSYS);
+        }
+        if self.kills() && is_x32(number) {
+            return Decision::Refuse(EPERM);
         }
         if !CallSet::KNOWN.contains(number) {
             return Decision::Refuse(ENOSYS);
@@ -129,12 +185,28 @@ impl Rules {
                 Applies::DenyWriteExecute => self.deny_write_execute,
             };
             if condition.call == number && applies {
-                return Decision::Test(i);
+                return match condition.test {
+                    Test::Family if self.families.is_empty() => Decision::Refuse(EAFNOSUPPORT),
+                    _ => Decision::Test(i),
+                };
             }
             i += 1;
         }
         Decision::Allow
     }
+
+    /// Whether what is refused is killed.
+    pub const fn kills(&self) -> bool {
+        matches!(self.action, Action::Kill)
+    }
+}
+
+/// Where the numbers of x32 begin, which x86_64 has as a second entry (`__X32_SYSCALL_BIT`).
+pub(super) const X32: u32 = 0x4000_0000;
+
+/// Whether a number can only be meant for x32.
+pub(super) const fn is_x32(number: u32) -> bool {
+    cfg!(target_arch = "x86_64") && number >= X32
 }
 
 impl Decision {

@@ -3,11 +3,12 @@
 //! Must not know: names, groups, or how a program is installed.
 //!
 //! ```text
-//! arch != ours            -> ENOSYS
+//! arch != ours            -> ENOSYS (killed if the policy kills, and so is x32)
 //! binary search of the number among ranges of equal decision
 //!   allowed, refused      -> return; no argument is loaded, so the kernel's table of constant
 //!                            answers (since 5.11) makes these calls nearly free
-//!   conditional           -> load the low half of one argument, compare, return
+//!   conditional           -> load the low half of one argument, compare, return (for netlink
+//!                            sockets of a second one)
 //! ```
 //!
 //! x32's numbers have bit 30 set: they are in the last range, the one of unknown numbers (ENOSYS).
@@ -17,8 +18,9 @@
 #![forbid(unsafe_code)]
 
 use super::calls::NUMBERS;
-use super::conditions::{CONDITIONS, Condition, ENOSYS, EPERM};
-use super::policy::{Decision, Policy, Rules};
+use super::conditions::{CONDITIONS, Condition, ENOSYS, EPERM, EPROTONOSUPPORT, MOST_VALUES, Test};
+use super::families::{Families, NETLINK};
+use super::policy::{Action, Decision, Policy, Rules, X32};
 
 /// One instruction, in the layout of the kernel's `sock_filter`.
 #[repr(C)]
@@ -73,6 +75,10 @@ pub(super) const RETURN: u16 = 0x06; // BPF_RET | BPF_K
 pub(super) const ALLOW: u32 = 0x7fff_0000;
 /// SECCOMP_RET_ERRNO, to be joined with the errno.
 pub(super) const ERRNO: u32 = 0x0005_0000;
+/// SECCOMP_RET_KILL_PROCESS.
+pub(super) const KILL: u32 = 0x8000_0000;
+/// SECCOMP_RET_LOG: done, and logged.
+pub(super) const LOG: u32 = 0x7ffc_0000;
 
 // Offsets in `struct seccomp_data`; both architectures are little-endian.
 pub(super) const NUMBER: u32 = 0;
@@ -92,10 +98,10 @@ const EMPTY: Instruction = Instruction { code: 0, jt: 0, jf: 0, k: 0 };
 const CAPACITY: usize = 3072;
 /// Ranges of equal decision: each number may be one, and one for all above.
 const MAX_RANGES: usize = NUMBERS as usize + 1;
-/// A condition: load, mask, four comparisons, two returns.
-const MAX_CONDITION: usize = 8;
-/// The start: load, compare, return, load, jump.
-const START: usize = 5;
+/// A condition: two loads, mask, comparisons, returns.
+const MAX_CONDITION: usize = MOST_VALUES + 8;
+/// The start: load, compare, return, load, compare, return, jump.
+const START: usize = 7;
 // A range takes at most a return, a comparison and two long jumps.
 const _: () = assert!(START + MAX_RANGES * 4 + CONDITIONS.len() * MAX_CONDITION <= CAPACITY);
 const _: () = assert!(CAPACITY <= 4096, "BPF_MAXINSNS");
@@ -139,18 +145,26 @@ struct Builder {
     returns: [usize; 3],
     /// See [`REACH`].
     reach: usize,
+    families: Families,
+    action: Action,
 }
 
 impl Builder {
     const fn build(rules: &Rules, reach: usize) -> Builder {
-        let mut builder = Builder { code: [EMPTY; CAPACITY], length: 0, returns: [0; 3], reach };
+        let (families, action) = (rules.families, rules.action);
+        let code = [EMPTY; CAPACITY];
+        let mut builder = Builder { code, length: 0, returns: [0; 3], reach, families, action };
         let ranges = Ranges::of(rules);
         let search = builder.search(&ranges, 0, ranges.length);
         if search != builder.length {
             builder.jump(search);
         }
+        if rules.kills() && cfg!(target_arch = "x86_64") {
+            builder.push(RETURN, 0, 0, KILL);
+            builder.push(JUMP_IF_NOT_LESS, 0, 1, X32);
+        }
         builder.push(LOAD, 0, 0, NUMBER);
-        builder.push(RETURN, 0, 0, ERRNO | ENOSYS as u32);
+        builder.push(RETURN, 0, 0, if rules.kills() { KILL } else { ERRNO | ENOSYS as u32 });
         // Over the return, or into it.
         builder.push(JUMP_IF_EQUAL, 1, 0, NATIVE_ARCH);
         builder.push(LOAD, 0, 0, ARCH);
@@ -161,8 +175,8 @@ impl Builder {
     const fn search(&mut self, ranges: &Ranges, low: usize, high: usize) -> usize {
         if high - low == 1 {
             return match ranges.decision[low] {
-                Decision::Allow => self.answer(ALLOW),
-                Decision::Refuse(errno) => self.answer(ERRNO | errno as u32),
+                Decision::Allow => self.answer(ALLOW, 0),
+                Decision::Refuse(errno) => self.answer(self.refusal(errno), 0),
                 Decision::Test(i) => self.test(&CONDITIONS[i]),
             };
         }
@@ -177,36 +191,87 @@ impl Builder {
 
     /// Writes a condition: one load, one optional mask, the comparisons.
     const fn test(&mut self, condition: &Condition) -> usize {
-        let refuse = self.answer(ERRNO | condition.errno as u32);
-        let allow = self.answer(ALLOW);
-        let (hit, miss) = if condition.only { (allow, refuse) } else { (refuse, allow) };
+        let (values, only) = match condition.test {
+            Test::Only(values) => (values, true),
+            Test::Not(values) => (values, false),
+            Test::Family => return self.family(condition),
+        };
+        let refuse = self.answer(self.refusal(condition.errno), values.len());
+        let allow = self.answer(ALLOW, values.len());
+        let (hit, miss) = if only { (allow, refuse) } else { (refuse, allow) };
         let last = self.length;
-        let mut i = condition.values.len();
+        let mut i = values.len();
         while i > 0 {
             i -= 1;
             // The last comparison decides; the others go on to the next one.
             let next = if self.length == last { self.distance(miss) } else { 0 };
             let jt = self.distance(hit);
-            self.push(JUMP_IF_EQUAL, jt, next, condition.values[i]);
+            self.push(JUMP_IF_EQUAL, jt, next, values[i]);
         }
         if condition.mask != !0 {
             self.push(AND, 0, 0, condition.mask);
         }
-        self.push(LOAD, 0, 0, ARGUMENTS + 8 * condition.argument as u32)
+        self.load(condition.argument)
     }
 
-    /// A place near enough that returns this value: one that is there, or a new one.
-    const fn answer(&mut self, value: u32) -> usize {
-        const SHARED: [u32; 3] = [ALLOW, ERRNO | EPERM as u32, ERRNO | ENOSYS as u32];
+    /// Writes the condition on a socket's family, of which at least one is allowed, and on the
+    /// protocol (the argument after the type) of a netlink socket.
+    const fn family(&mut self, condition: &Condition) -> usize {
+        let protocol = if self.families.netlink_is_narrow() {
+            let refuse = self.answer(self.refusal(EPROTONOSUPPORT), 1);
+            let allow = self.answer(ALLOW, 1);
+            let (jt, jf) = (self.distance(allow), self.distance(refuse));
+            // NETLINK_ROUTE is 0.
+            self.push(JUMP_IF_EQUAL, jt, jf, 0);
+            self.load(condition.argument + 2)
+        } else {
+            self.answer(ALLOW, MOST_VALUES)
+        };
+        let refuse = self.answer(self.refusal(condition.errno), MOST_VALUES);
+        let allow = self.answer(ALLOW, MOST_VALUES);
+        let last = self.length;
+        let mut family = 64;
+        while family > 0 {
+            family -= 1;
+            // The last bits are no families.
+            if family >= MOST_VALUES as u32 || !self.families.contains(family) {
+                continue;
+            }
+            let hit = if family == NETLINK { protocol } else { allow };
+            let next = if self.length == last { self.distance(refuse) } else { 0 };
+            let jt = self.distance(hit);
+            self.push(JUMP_IF_EQUAL, jt, next, family);
+        }
+        self.load(condition.argument)
+    }
+
+    const fn load(&mut self, argument: u8) -> usize {
+        self.push(LOAD, 0, 0, ARGUMENTS + 8 * argument as u32)
+    }
+
+    /// What a refusal returns.
+    const fn refusal(&self, errno: u16) -> u32 {
+        match (errno, self.action) {
+            (EPERM, Action::Kill) => KILL,
+            (EPERM, Action::Log) => LOG,
+            _ => ERRNO | errno as u32,
+        }
+    }
+
+    /// A place that returns this value: one that is there and will be near enough when `more`
+    /// instructions have been written, or a new one.
+    const fn answer(&mut self, value: u32, more: usize) -> usize {
+        let shared = [ALLOW, self.refusal(EPERM), self.refusal(ENOSYS)];
         let mut i = 0;
-        while i < SHARED.len() && SHARED[i] != value {
+        while i < shared.len() && shared[i] != value {
             i += 1;
         }
-        if i < SHARED.len() && self.returns[i] != 0 && self.length - self.returns[i] < self.reach {
+        let known = i < shared.len() && self.returns[i] != 0;
+        if known && self.length - self.returns[i] + more < self.reach {
             return self.returns[i];
         }
         let place = self.push(RETURN, 0, 0, value);
-        if i < SHARED.len() {
+        if i < shared.len() {
             self.returns[i] = place;
         }
         place

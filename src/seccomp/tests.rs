@@ -6,7 +6,8 @@ mod oracle;
 use std::collections::BTreeMap;
 
 use super::calls::{CallSet, Named, all_names, find, name};
-use super::groups::{CORE, SERVICE};
+use super::conditions::{MOST_VALUES, PRCTL_OPTIONS, Test};
+use super::groups::{CORE, SERVICE, SINCE, since};
 use super::*;
 use crate::problem::{At, Paint, Problems, Sources, Span};
 
@@ -30,7 +31,7 @@ fn verdict(policy: &Policy, name: &str) -> Verdict {
 }
 
 fn allowed(policy: &Policy, name: &str) -> bool {
-    !matches!(verdict(policy, name), Verdict::Errno(_))
+    matches!(verdict(policy, name), Verdict::Allow | Verdict::Conditional(_))
 }
 
 /// Whether this machine has the call: the tables of names in tests are x86_64's.
@@ -88,9 +89,13 @@ fn groups_are_named_and_documented_once() {
 #[test]
 fn conditions_are_well_formed() {
     for (i, condition) in CONDITIONS.iter().enumerate() {
-        assert!(condition.argument < 6 && !condition.values.is_empty() && condition.values.len() <= 4);
+        let values = match condition.test {
+            Test::Only(values) | Test::Not(values) => values,
+            Test::Family => &[],
+        };
+        assert!(condition.argument < 4 && values.len() <= MOST_VALUES);
         assert!(!condition.doc.is_empty());
-        for value in condition.values {
+        for value in values {
             assert_eq!(value & !condition.mask, 0, "{}: {value:#x} can never match", condition.name);
         }
         let others = CONDITIONS.iter().skip(i + 1);
@@ -114,7 +119,7 @@ fn the_default_list_has_nothing_dangerous() {
     for call in DANGEROUS.split_whitespace().filter(|c| exists_here(c)) {
         assert!(!allowed(&policy, call), "{call}");
     }
-    for call in ["clone", "ioctl", "personality", "socket", "socketpair", "mknodat"] {
+    for call in ["clone", "ioctl", "personality", "prctl", "socket", "socketpair", "mknodat"] {
         assert!(matches!(verdict(&policy, call), Verdict::Conditional(_)), "{call}");
     }
     assert_eq!(verdict(&policy, "clone3"), Verdict::Errno(libc::ENOSYS));
@@ -214,7 +219,7 @@ fn names_of_x86_64_can_be_written_everywhere() {
 
 #[test]
 fn all_mistakes_are_reported_at_once_with_their_places() {
-    let wrong = ["@service", "@netwrok", "opeant", "-read", "@chroot", "-@service", "", "debug", "@bind"];
+    let wrong = ["@service", "@netwrok", "opeant", "-read", "@chroot", "-@service", "", "io_urng", "@bind"];
     let problems = list(&wrong).unwrap_err();
     let places: Vec<_> = problems.0.iter().map(|p| p.at.unwrap().start).collect();
     assert_eq!(places, [1, 2, 3, 5, 6, 7, 8]);
@@ -234,12 +239,142 @@ fn messages_name_the_object_and_the_remedy() {
     );
     assert!(messages(&["@q7"]).contains("help: the groups are @service @core"));
     assert!(messages(&["~@mount"]).contains("no system call named ~@mount"));
-    assert!(messages(&["debug"]).contains("a group is written with an @: @debug"));
     assert!(messages(&["@bind"]).contains("bind is a single call: write it without the @"));
     assert!(messages(&["-mmap"]).contains("-mmap would take away a call that the jail itself needs"));
     assert!(messages(&["-@core"]).contains("would take away calls that the jail itself needs"));
     assert!(messages(&["-@aio", "@service"]).contains("-@aio stands before every entry"));
     assert!(messages(&["--x"]).contains("named -x"));
+}
+
+#[test]
+fn the_list_of_the_documentation_works() {
+    let policy = list(&["@service", "-@debug", "+io_uring"]).unwrap();
+    assert!(allowed(&policy, "io_uring_setup") && allowed(&policy, "io_uring_enter"));
+    assert_eq!(policy, list(&["@service", "-@debug", "@io-uring"]).unwrap(), "also as it is printed");
+    assert!(policy.summary().starts_with("@service -@debug @io-uring: "), "{}", policy.summary());
+    // Nothing of @debug is in @service; after an include that adds it, it is taken away.
+    let debug = list(&["@service", "@debug", "ptrace", "-@debug"]).unwrap();
+    assert_eq!(debug.rules.allowed, SERVICE.set());
+    for (written, group) in [("debug", "@debug"), ("+io-uring", "@io-uring"), ("raw_io", "@raw-io")] {
+        let policy = list(&["@service", written]).unwrap();
+        assert_eq!(policy, list(&["@service", group]).unwrap(), "{written}");
+    }
+    // Where a call has the name, the call is meant and no more.
+    assert_eq!(list(&["@service", "mount"]).unwrap().count_allowed(), list(&[]).unwrap().count_allowed() + 1);
+}
+
+#[test]
+fn families_by_their_usual_names() {
+    let at =
+        |(i, name): (usize, &&str)| At::new((*name).to_owned(), Span { source: 0, start: i as u32, end: 9 });
+    let set = |names: &[&str]| families(&names.iter().enumerate().map(at).collect::<Vec<_>>());
+    assert_eq!(set(&["unix", "inet", "AF_INET6", "Netlink"]).unwrap(), Families::DEFAULT);
+    assert_eq!(set(&[]).unwrap(), Families::NONE);
+    assert_eq!(Families::DEFAULT.names(), ["unix", "inet", "inet6", "netlink"]);
+    let wide = set(&["netlink-all"]).unwrap();
+    assert!(wide.contains(libc::AF_NETLINK as u32) && !wide.netlink_is_narrow() && !wide.contains(2));
+    let said = |name: &str| set(&["unix", name]).unwrap_err().render(&Sources::default(), Paint(false));
+    assert_eq!(
+        said("inet7"),
+        "jail: there is no family of sockets named `inet7`\n  help: did you mean `inet`?\n"
+    );
+    assert!(said("local").contains("`unix`") && said("ipv6").contains("`inet6`"));
+    assert!(said("quic").contains("one of: unix, inet, inet6, netlink, netlink-all, packet"));
+    let known = [
+        ("packet", libc::AF_PACKET),
+        ("alg", libc::AF_ALG),
+        ("vsock", libc::AF_VSOCK),
+        ("xdp", libc::AF_XDP),
+    ];
+    for (name, number) in known {
+        assert!(set(&[name]).unwrap().contains(number as u32), "{name}");
+    }
+}
+
+#[test]
+fn the_action_takes_the_place_of_eperm_alone() {
+    let policy = list(&[]).unwrap();
+    let (kill, log) = (policy.clone().action(Action::Kill), policy.clone().action(Action::Log));
+    assert_eq!((verdict(&kill, "mount"), verdict(&log, "mount")), (Verdict::Kill, Verdict::Log));
+    for policy in [&policy, &kill, &log] {
+        assert_eq!(verdict(policy, "clone3"), Verdict::Errno(libc::ENOSYS), "libc falls back");
+        assert_eq!(policy.allows(511), Verdict::Errno(libc::ENOSYS), "a newer call");
+        assert_eq!(verdict(policy, "read"), Verdict::Allow);
+        assert_eq!(policy.count_allowed(), list(&[]).unwrap().count_allowed());
+        assert!(!policy.allows_named("setuid"), "what is logged is not on the list");
+    }
+    assert!(kill.summary().contains(" calls allowed, killed else; "), "{}", kill.summary());
+    assert!(log.summary().contains(" calls allowed, all others logged and done; "), "{}", log.summary());
+}
+
+#[test]
+fn no_family_is_no_socket() {
+    let policy = list(&[]).unwrap().socket_families(Families::NONE);
+    assert_eq!(verdict(&policy, "socket"), Verdict::Errno(libc::EAFNOSUPPORT));
+    assert!(!policy.summary().contains("socket"), "{}", policy.summary());
+}
+
+/// The numbers are written out, because the table names no system crate.
+#[test]
+fn options_of_prctl_are_those_meant() {
+    let named = [
+        libc::PR_SET_NAME,
+        libc::PR_GET_NAME,
+        libc::PR_SET_PDEATHSIG,
+        libc::PR_GET_PDEATHSIG,
+        libc::PR_GET_DUMPABLE,
+        libc::PR_SET_DUMPABLE,
+        libc::PR_GET_KEEPCAPS,
+        libc::PR_SET_KEEPCAPS,
+        libc::PR_GET_SECCOMP,
+        libc::PR_SET_SECCOMP,
+        libc::PR_CAPBSET_READ,
+        libc::PR_CAPBSET_DROP,
+        libc::PR_GET_TSC,
+        libc::PR_GET_SECUREBITS,
+        libc::PR_SET_SECUREBITS,
+        libc::PR_SET_TIMERSLACK,
+        libc::PR_GET_TIMERSLACK,
+        libc::PR_SET_CHILD_SUBREAPER,
+        libc::PR_GET_CHILD_SUBREAPER,
+        libc::PR_SET_NO_NEW_PRIVS,
+        libc::PR_GET_NO_NEW_PRIVS,
+        libc::PR_GET_TID_ADDRESS,
+        libc::PR_SET_THP_DISABLE,
+        libc::PR_GET_THP_DISABLE,
+        libc::PR_CAP_AMBIENT,
+        libc::PR_GET_SPECULATION_CTRL,
+        libc::PR_SET_MDWE,
+        libc::PR_GET_MDWE,
+        0x4155_5856,
+        libc::PR_SET_VMA,
+    ];
+    let named: Vec<u32> = named.iter().map(|n| *n as u32).collect();
+    assert_eq!(&PRCTL_OPTIONS[..named.len()], named);
+    for refused in [
+        libc::PR_SET_MM,
+        libc::PR_SET_PTRACER,
+        67,
+        libc::PR_SET_SPECULATION_CTRL,
+        libc::PR_SCHED_CORE,
+        59,
+        35,
+    ] {
+        assert!(!PRCTL_OPTIONS.contains(&(refused as u32)), "{refused}");
+    }
+}
+
+#[test]
+fn calls_newer_than_the_oldest_kernel_are_marked() {
+    let names: Vec<_> = SINCE.iter().flat_map(|(_, calls)| *calls).collect();
+    assert!(names.iter().all(|n| find(n).is_some()), "{names:?}");
+    // Numbers grow with time: 447 is memfd_secret, the last of 5.14.
+    let newer = CallSet::KNOWN.numbers().filter(|n| *n > 447).filter_map(name);
+    for call in newer {
+        assert!(since(call).is_some(), "since when is there {call}?");
+    }
+    assert!(since("memfd_secret").is_none() && since("read").is_none());
+    assert!(describe(group("@memory").unwrap()).contains("but since:\n  map_shadow_stack 6.6, mseal 6.10\n"));
 }
 
 #[test]
@@ -267,13 +402,13 @@ fn the_summary_is_one_line() {
     assert_eq!(
         policy.summary(),
         format!(
-            "@service: {count} calls allowed, EPERM else; conditions: clone ioctl personality socket mknod shmat"
+            "@service: {count} calls allowed, EPERM else; conditions: clone ioctl personality prctl socket mknod shmat; sockets: unix inet inet6 netlink"
         )
     );
     let allowed_here = CallSet::KNOWN.names().iter().filter(|n| allowed(&policy, n)).count();
     assert_eq!(count, allowed_here);
     let wx = policy.clone().deny_write_execute(true);
-    assert!(wx.summary().ends_with("socket mknod write-execute shmat"));
+    assert!(wx.summary().contains("socket mknod write-execute shmat; sockets: "));
     assert_eq!(wx.count_allowed(), count);
     assert_ne!(wx, policy);
     assert_eq!(wx.deny_write_execute(false), policy);

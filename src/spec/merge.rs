@@ -62,7 +62,7 @@ fn merge_process(base: Process, over: Process) -> Process {
 }
 
 fn merge_files(base: Files, over: Files) -> Files {
-    let Files { root, read, write, tmpfs, text, link, dev, proc } = base;
+    let Files { root, read, write, tmpfs, text, link, dev, proc, exec } = base;
     Files {
         root: over.root.or(root),
         read: append(read, over.read),
@@ -72,6 +72,7 @@ fn merge_files(base: Files, over: Files) -> Files {
         link: append(link, over.link),
         dev: append(dev, over.dev),
         proc: over.proc.or(proc),
+        exec: append_written(exec, over.exec),
     }
 }
 
@@ -81,12 +82,29 @@ fn merge_network(base: Network, over: Network) -> Network {
 }
 
 fn merge_privileges(base: Privileges, over: Privileges) -> Privileges {
-    let Privileges { capabilities, system_calls, share_namespaces, memory_deny_write_execute } = base;
+    let Privileges {
+        capabilities,
+        system_calls,
+        share_namespaces,
+        system_call_action,
+        socket_families,
+        memory_deny_write_execute,
+    } = base;
     Privileges {
         capabilities: append(capabilities, over.capabilities),
         system_calls: append(system_calls, over.system_calls),
         share_namespaces: append(share_namespaces, over.share_namespaces),
+        system_call_action: over.system_call_action.or(system_call_action),
+        socket_families: append_written(socket_families, over.socket_families),
         memory_deny_write_execute: over.memory_deny_write_execute.or(memory_deny_write_execute),
+    }
+}
+
+/// A list for which to be empty is not to be absent.
+fn append_written<T>(base: Option<Vec<T>>, over: Option<Vec<T>>) -> Option<Vec<T>> {
+    match (base, over) {
+        (Some(base), Some(over)) => Some(append(base, over)),
+        (base, over) => over.or(base),
     }
 }
 

@@ -94,6 +94,9 @@ pub struct Files {
     pub dev: Vec<At<String>>,
     /// How much of /proc.
     pub proc: Option<At<Proc>>,
+    /// The only programs, or directories of programs, that may be executed, beside the command;
+    /// `None`: whatever is shown.
+    pub exec: Option<Vec<At<String>>>,
 }
 
 /// `root`: what `/` is made of.
@@ -219,6 +222,21 @@ pub struct Privileges {
     pub system_calls: Vec<At<String>>,
     /// Namespaces not made: `pid`, `ipc`, `uts`, `cgroup`.
     pub share_namespaces: Vec<At<String>>,
+    /// What is done about a refused call; default: errno.
+    pub system_call_action: Option<At<SystemCallAction>>,
+    /// The only families of sockets; `None`: unix, inet, inet6, netlink.
+    pub socket_families: Option<Vec<At<String>>>,
     /// Default true: memory is never writable and executable.
     pub memory_deny_write_execute: Option<At<bool>>,
+}
+
+/// `system-call-action`: what is done about a call that is refused.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum SystemCallAction {
+    /// It fails with EPERM.
+    Errno,
+    /// It kills the program.
+    Kill,
+    /// It is done, and logged.
+    Log,
 }

@@ -9,7 +9,7 @@ mod scalar;
 mod tests;
 
 use super::keys::{About, Word, place, words};
-use super::{NetworkMode, Owner, Proc};
+use super::{NetworkMode, Owner, Proc, SystemCallAction};
 use crate::problem::{At, Problem, Problems, Span, did_you_mean};
 use std::fmt::Display;
 use std::ops::{Range, RangeInclusive};
@@ -31,6 +31,14 @@ impl Word for NetworkMode {
 impl Word for Proc {
     const WORDS: &'static [(&'static str, Self)] =
         &[("pid", Proc::Pid), ("full", Proc::Full), ("none", Proc::None)];
+}
+
+impl Word for SystemCallAction {
+    const WORDS: &'static [(&'static str, Self)] = &[
+        ("errno", SystemCallAction::Errno),
+        ("kill", SystemCallAction::Kill),
+        ("log", SystemCallAction::Log),
+    ];
 }
 
 impl Word for Owner {

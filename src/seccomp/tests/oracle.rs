@@ -8,7 +8,7 @@ use super::list;
 use crate::seccomp::calls::CallSet;
 use crate::seccomp::policy::Rules;
 use crate::seccomp::program::*;
-use crate::seccomp::{Policy, Verdict};
+use crate::seccomp::{Action, Families, Policy, Verdict};
 
 const OURS: u32 = NATIVE_ARCH;
 /// AUDIT_ARCH of i386, 32-bit ARM, the other 64-bit ones, and rubbish.
@@ -66,10 +66,20 @@ fn errno(number: i32) -> u32 {
     0x0005_0000 | number as u32
 }
 
+/// What a refusal is answered by a policy that kills, logs, or neither.
+fn refusal(policy: &Policy) -> u32 {
+    match policy.rules.action {
+        Action::Errno => errno(1),
+        Action::Kill => 0x8000_0000,
+        Action::Log => 0x7ffc_0000,
+    }
+}
+
 /// The conditions again, from the manual pages: what a call that is conditional is answered.
-fn conditional(number: u32, arguments: [u64; 6]) -> u32 {
+fn conditional(policy: &Policy, number: u32, arguments: [u64; 6]) -> u32 {
     let low = |i: usize| arguments[i] as u32;
-    let eperm = |refused: bool| if refused { errno(1) } else { 0x7fff_0000 };
+    let eperm = |refused: bool| if refused { refusal(policy) } else { 0x7fff_0000 };
+    let eacces = |refused: bool| if refused { errno(13) } else { 0x7fff_0000 };
     #[cfg(target_arch = "x86_64")]
     if i64::from(number) == libc::SYS_mknod {
         return eperm(matches!(low(1) & 0o170000, 0o020000 | 0o060000) || strange(low(1)));
@@ -79,13 +89,20 @@ fn conditional(number: u32, arguments: [u64; 6]) -> u32 {
         libc::SYS_ioctl => eperm(low(1) == 0x5412 || low(1) == 0x541c),
         libc::SYS_personality => eperm(low(0) != 0 && low(0) != 0xffff_ffff),
         libc::SYS_socket | libc::SYS_socketpair => match low(0) {
-            1 | 2 | 10 | 16 => 0x7fff_0000,
-            _ => errno(97),
+            family if !policy.rules.families.contains(family) => errno(97),
+            16 if policy.rules.families.netlink_is_narrow() && low(2) != 0 => errno(93),
+            _ => 0x7fff_0000,
+        },
+        libc::SYS_prctl => match low(0) {
+            1..=4 | 7 | 8 | 15 | 16 | 21..=25 | 27..=30 | 36..=42 | 47 | 52 | 65 | 66 => 0x7fff_0000,
+            0x5356_4d41 | 0x4155_5856 => 0x7fff_0000,
+            50 | 51 | 54..=56 | 60 | 61 | 63 | 64 | 74..=76 if cfg!(target_arch = "aarch64") => 0x7fff_0000,
+            _ => errno(22),
         },
         libc::SYS_mknodat => eperm(matches!(low(2) & 0o170000, 0o020000 | 0o060000) || strange(low(2))),
-        libc::SYS_mmap => eperm(low(2) & 2 != 0 && low(2) & 4 != 0),
-        libc::SYS_mprotect | libc::SYS_pkey_mprotect => eperm(low(2) & 4 != 0),
-        libc::SYS_shmat => eperm(low(2) & 0o100000 != 0),
+        libc::SYS_mmap => eacces(low(2) & 2 != 0 && low(2) & 4 != 0),
+        libc::SYS_mprotect | libc::SYS_pkey_mprotect => eacces(low(2) & 4 != 0),
+        libc::SYS_shmat => eacces(low(2) & 0o100000 != 0),
         other => panic!("{other} has no condition"),
     }
 }
@@ -99,7 +116,9 @@ fn expected(policy: &Policy, number: u32, arguments: [u64; 6]) -> u32 {
     match policy.allows(number) {
         Verdict::Allow => 0x7fff_0000,
         Verdict::Errno(e) => errno(e),
-        Verdict::Conditional(_) => conditional(number, arguments),
+        Verdict::Conditional(_) => conditional(policy, number, arguments),
+        Verdict::Kill => 0x8000_0000,
+        Verdict::Log => 0x7ffc_0000,
     }
 }
 
@@ -149,6 +168,17 @@ const LOW: &[u32] = &[
     0o170000,
     0x0004_0000,
     0x0040_0000,
+    24,
+    35,
+    38,
+    53,
+    59,
+    65,
+    67,
+    79,
+    0x5961_6d61,
+    0x5356_4d41,
+    0x4155_5856,
     0x7fff_ffff,
     0xffff_fffe,
     !0,
@@ -175,8 +205,9 @@ fn agree_with(policy: &Policy, program: &[Instruction], vectors: &[[u64; 6]]) {
             assert_eq!(answer, expected(policy, number, *arguments), "{number} {arguments:x?}");
             assert_ne!(looked, constant, "{number}: arguments are loaded by conditions only");
         }
+        let closed = if policy.rules.action == Action::Kill { 0x8000_0000 } else { errno(38) };
         for arch in FOREIGN {
-            assert_eq!(run(program, *arch, number, [0; 6]), (errno(38), false), "{arch:#x} {number}");
+            assert_eq!(run(program, *arch, number, [0; 6]), (closed, false), "{arch:#x} {number}");
         }
     }
 }
@@ -191,7 +222,17 @@ fn policies() -> Vec<Policy> {
         &["@service", "@privileged", "@debug", "@obsolete"],
     ];
     let policies = lists.iter().map(|l| list(l).unwrap());
-    policies.flat_map(|p| [p.clone(), p.deny_write_execute(true)]).collect()
+    let variants = |p: Policy| {
+        [
+            p.clone(),
+            p.clone().deny_write_execute(true),
+            p.clone().action(Action::Kill).socket_families(Families::from_bits(1 << 1)),
+            p.clone().action(Action::Log).socket_families(Families::from_bits(!0)),
+            p.clone().action(Action::Kill).deny_write_execute(true).socket_families(Families::NONE),
+            p.socket_families(Families::from_bits(1 << 16)),
+        ]
+    };
+    policies.flat_map(variants).collect()
 }
 
 #[test]
@@ -213,7 +254,7 @@ fn conditions_hold_for_every_argument_with_any_high_half() {
                 let mut clean = [0x11; 6];
                 clean[position] = low;
                 let answer = run(&program, OURS, number, clean).0;
-                assert_eq!(answer, conditional(number, clean), "{number} {clean:x?}");
+                assert_eq!(answer, conditional(&policy, number, clean), "{number} {clean:x?}");
                 for high in HIGH {
                     let dirty = clean.map(|a| a | high);
                     assert_eq!(run(&program, OURS, number, dirty).0, answer, "{number} {dirty:x?}");
@@ -237,9 +278,11 @@ fn forbidden_arguments_are_refused_whatever_the_high_half() {
         assert_eq!(ask(libc::SYS_ioctl, 1, 0x5412 | high), errno(1), "TIOCSTI");
         assert_eq!(ask(libc::SYS_personality, 0, 0x0040_0000 | high), errno(1), "READ_IMPLIES_EXEC");
         assert_eq!(ask(libc::SYS_socket, 0, 40 | high), errno(97), "AF_VSOCK");
+        assert_eq!(ask(libc::SYS_prctl, 0, 35 | high), errno(22), "PR_SET_MM");
+        assert_eq!(ask(libc::SYS_prctl, 0, 0x5961_6d61 | high), errno(22), "PR_SET_PTRACER");
         assert_eq!(ask(libc::SYS_mknodat, 2, 0o060660 | high), errno(1), "a block device");
-        assert_eq!(ask(libc::SYS_mmap, 2, 7 | high), errno(1), "writable and executable");
-        assert_eq!(ask(libc::SYS_mprotect, 2, 5 | high), errno(1), "to executable");
+        assert_eq!(ask(libc::SYS_mmap, 2, 7 | high), errno(13), "writable and executable");
+        assert_eq!(ask(libc::SYS_mprotect, 2, 5 | high), errno(13), "to executable");
         assert_eq!(ask(libc::SYS_socket, 0, 2 | high), 0x7fff_0000, "AF_INET: the kernel sees an int");
         assert_eq!(ask(libc::SYS_mmap, 2, 5 | high), 0x7fff_0000, "a library's code");
     }
@@ -250,7 +293,7 @@ fn the_worst_policy_still_compiles() {
     // Every other call, from either parity: the most ranges there can be.
     for bits in [0x5555_5555_5555_5555, 0xaaaa_aaaa_aaaa_aaaa, 0x9999_9999_9999_9999, !0, 0] {
         for deny in [false, true] {
-            let policy = policy_of([bits; 8], deny);
+            let policy = policy_of([bits; 8], deny).socket_families(Families::from_bits(!0));
             agree(&policy, &[[0; 6], [!0; 6]]);
             assert!(compile(&policy).len() < 2000);
         }
@@ -282,7 +325,7 @@ fn the_program_compiled_ahead_is_the_default() {
 
 fn policy_of(bits: [u64; 8], deny_write_execute: bool) -> Policy {
     let mut policy = Policy::new("random".into(), CallSet::EMPTY);
-    policy.rules = Rules { allowed: CallSet::from_bits(bits), deny_write_execute };
+    policy.rules = Rules { allowed: CallSet::from_bits(bits), deny_write_execute, ..Rules::SERVICE };
     policy
 }
 
@@ -295,6 +338,8 @@ proptest! {
         sparse: [u64; 8],
         mix in 0..3,
         deny: bool,
+        families: u64,
+        action in prop::sample::select(&[Action::Errno, Action::Kill, Action::Log][..]),
         argument in prop::sample::select(LOW),
         other: [u64; 6],
     ) {
@@ -303,7 +348,7 @@ proptest! {
             1 => std::array::from_fn(|i| bits[i] & sparse[i]),
             _ => std::array::from_fn(|i| bits[i] | sparse[i]),
         };
-        let policy = policy_of(bits, deny);
+        let policy = policy_of(bits, deny).socket_families(Families::from_bits(families)).action(action);
         agree(&policy, &[other, [argument.into(); 6], other.map(|o| o << 32 | u64::from(argument))]);
     }
 }

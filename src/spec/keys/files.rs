@@ -119,4 +119,21 @@ pub static FILES: &[Key] = &[
         },
         set: |spec, reader, item| spec.files.proc = reader.word(item),
     },
+    Key {
+        about: About {
+            table: TABLE,
+            name: "exec",
+            kind: Kind::Strings,
+            default: "whatever is shown",
+            example: r#"["/usr/bin/logger", "/usr/lib/git-core"]"#,
+            doc: "the only programs that may be executed, beside the command",
+            more: "Paths inside, of programs or of directories of them; an empty list is the command alone. The ELF \
+                   interpreters and the interpreters of scripts are added by themselves. Landlock enforces it, so \
+                   libraries need no entry. What can be read can still be loaded: an attacker who controls a program \
+                   can have its ELF interpreter (ld.so) load another one that `read` shows, with the same rights. \
+                   To have no shell at all, show no directory that has one.",
+            since: SINCE,
+        },
+        set: |spec, reader, item| spec.files.exec.get_or_insert_default().extend(reader.strings(item)),
+    },
 ];

@@ -2,7 +2,7 @@
 #![forbid(unsafe_code)]
 
 use super::{About, Key, Kind, words};
-use crate::spec::NetworkMode;
+use crate::spec::{NetworkMode, SystemCallAction};
 
 const SINCE: &str = "0.1";
 
@@ -76,12 +76,49 @@ pub static PRIVILEGES: &[Key] = &[
             name: "system-calls",
             kind: Kind::Strings,
             default: r#"["@service"]"#,
-            example: r#"["@service", "chroot", "-@debug"]"#,
+            example: r#"["@service", "-@debug", "+io_uring"]"#,
             doc: "system calls that it may make: groups, names, and removals with `-`",
-            more: "A call outside the list fails with EPERM; it does not kill the program.",
+            more: "Applied in the order of writing; `jail help @service` shows a group. A call outside the list \
+                   fails with EPERM, see `system-call-action`; one that is newer than the list with ENOSYS, so \
+                   that libc falls back. Some calls are allowed with harmless arguments only. `unshare` is in no \
+                   default, because it makes namespaces.",
             since: SINCE,
         },
         set: |spec, reader, item| spec.privileges.system_calls.extend(reader.strings(item)),
+    },
+    Key {
+        about: About {
+            table: "privileges",
+            name: "system-call-action",
+            kind: Kind::Words(words::<SystemCallAction>),
+            default: "errno",
+            example: r#""kill""#,
+            doc: "what is done about a refused system call",
+            more: "`errno`: it fails with EPERM; servers try calls that they can do without. `kill`: it ends the \
+                   program with SIGSYS, and so does a call through the 32-bit or x32 entry; what an older kernel \
+                   lacks (newer calls, clone3, socket families) still fails only, because libc asks for it. `log`: \
+                   it is done, and the kernel logs it (audit or dmesg): to find out what a program calls. The list \
+                   is then no wall, and the plan shows the filter as given up.",
+            since: SINCE,
+        },
+        set: |spec, reader, item| spec.privileges.system_call_action = reader.word(item),
+    },
+    Key {
+        about: About {
+            table: "privileges",
+            name: "socket-families",
+            kind: Kind::Strings,
+            default: r#"["unix", "inet", "inet6", "netlink"]"#,
+            example: r#"["unix", "inet"]"#,
+            doc: "kinds of sockets that it may make, without AF_",
+            more: "Others fail with EAFNOSUPPORT. `netlink` is its route protocol alone, by which libc asks for \
+                   interfaces; `netlink-all` is all of netlink. An empty list allows no socket at all; one that is \
+                   passed in can still be served. Enforced by the system-call filter.",
+            since: SINCE,
+        },
+        set: |spec, reader, item| {
+            spec.privileges.socket_families.get_or_insert_default().extend(reader.strings(item));
+        },
     },
     Key {
         about: About {
