@@ -307,7 +307,7 @@ fn script(
 }
 
 /// The program that `#!/usr/bin/env` looks for in PATH; it ends with 127 itself if there is none.
-fn behind_env(line: &Script) -> Option<&str> {
+pub(super) fn behind_env(line: &Script) -> Option<&str> {
     let argument = line.argument.strip_prefix("-S").unwrap_or(&line.argument);
     let word = argument.split([' ', '\t']).find(|w| !w.is_empty())?;
     // Options and variables of env(1) are not followed.

@@ -8,6 +8,7 @@ mod inside;
 mod kernel;
 mod libraries;
 mod paths;
+mod programs;
 mod users;
 
 use crate::jail::facts::{Caller, Facts, Questions};
@@ -38,6 +39,9 @@ pub fn answer(questions: &Questions) -> Result<Facts, Problems> {
     }
     for path in &questions.paths {
         facts.paths.insert(path.clone(), paths::walk(path, facts.caller.uid));
+    }
+    for path in &questions.programs {
+        facts.programs.insert(path.clone(), programs::program(path, questions, facts.caller.uid));
     }
     for link in &questions.links {
         if let Ok(Some(target)) = std::fs::read_link(link.as_str()).map(|t| t.to_str().map(str::to_owned)) {
@@ -101,6 +105,8 @@ mod tests {
             links: vec![path("/proc/self"), path("/"), path("/nonexistent")],
             auto: Some("test".into()),
             env: vec![set.clone(), "JAIL_NO_SUCH_VARIABLE".into()],
+            programs: vec![path("/bin/sh")],
+            ..Questions::default()
         };
         let facts = answer(&questions).unwrap();
         assert_eq!(facts.users["root"].as_ref().unwrap().uid, 0);
@@ -111,6 +117,7 @@ mod tests {
         assert_eq!(facts.links.keys().collect::<Vec<_>>(), [&path("/proc/self")]);
         assert_eq!(facts.links[&path("/proc/self")], std::process::id().to_string());
         assert!(facts.auto.is_some());
+        assert!(facts.programs[&path("/bin/sh")].files.len() >= 2, "the shell and its interpreter");
         assert_eq!(facts.env.keys().collect::<Vec<_>>(), [&set]);
         assert_eq!(facts.caller.uid, rustix::process::geteuid().as_raw());
         assert!(facts.kernel.version >= (3, 0) && facts.kernel.last_capability >= 37);

@@ -25,6 +25,8 @@ pub fn ask(spec: &Spec, name: &str) -> Result<Questions, Problems> {
     let mut questions = Questions {
         links: COMMON_LINKS.iter().filter_map(|p| AbsPath::new(p).ok()).collect(),
         env: spec.process.keep_env.iter().map(|e| e.value.clone()).collect(),
+        moved: super::programs::moved(spec),
+        search: search(spec),
         ..Questions::default()
     };
     match spec.process.user.as_ref().map(|u| u.value.as_str()) {
@@ -59,7 +61,14 @@ pub fn ask(spec: &Spec, name: &str) -> Result<Questions, Problems> {
             add(checked(&path, device.at, &mut problems));
         }
     }
+    questions.programs = super::programs::questions(spec, &questions.search);
     problems.none_or(questions)
+}
+
+/// The directories of the jail's PATH, as far as the spec says it.
+fn search(spec: &Spec) -> Vec<AbsPath> {
+    let written = spec.process.env.iter().rev().find(|(key, _)| key.value == "PATH");
+    super::programs::search(written.map_or(super::resolve::DEFAULT_PATH, |(_, value)| value.value.as_str()))
 }
 
 /// The host path of a `dev` entry that is a node; `None` for the words with a meaning of their own.

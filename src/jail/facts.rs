@@ -21,6 +21,12 @@ pub struct Questions {
     pub auto: Option<String>,
     /// Environment variables to take over.
     pub env: Vec<String>,
+    /// Programs that may be executed, as they are named inside; none unless there is a list of them.
+    pub programs: Vec<AbsPath>,
+    /// Inside and host, where what is shown at a path is not the host's of the same path.
+    pub moved: Vec<(AbsPath, AbsPath)>,
+    /// The directories of `PATH`, inside.
+    pub search: Vec<AbsPath>,
 }
 
 /// The answers.
@@ -42,6 +48,18 @@ pub struct Facts {
     pub auto: Option<(u32, u32)>,
     /// Those variables that were set.
     pub env: BTreeMap<String, String>,
+    /// By the path inside that was asked for.
+    pub programs: BTreeMap<AbsPath, Program>,
+}
+
+/// A program and what the kernel opens along with it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Program {
+    /// The program first, then its interpreters: each as it is named inside, and what is there on the
+    /// host.
+    pub files: Vec<(AbsPath, PathFact)>,
+    /// If it is missing: a path with a similar name.
+    pub near: Option<String>,
 }
 
 /// Who runs `jail`.

@@ -11,6 +11,7 @@ mod feature;
 pub mod identity;
 pub mod path;
 mod privileges;
+pub mod programs;
 pub mod resolve;
 pub mod signals;
 pub mod tree;
@@ -33,6 +34,9 @@ pub struct Jail {
     pub places: Vec<Place>,
     /// Which namespaces are new.
     pub namespaces: Namespaces,
+    /// The only files and directories from which programs are executed, without links; `None`: all
+    /// that mounts allow.
+    pub exec: Option<Vec<AbsPath>>,
     /// The last word on privileges.
     pub privileges: Privileges,
     /// Promises given up by name, with who gave them up.

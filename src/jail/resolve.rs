@@ -39,10 +39,17 @@ pub fn resolve(name: &str, spec: &Spec, facts: &Facts, without: &[Feature]) -> R
         Some(process) => tree::build(spec, facts, &process.identity, &namespaces, &mut context.problems),
         None => (Root::Skeleton, Vec::new()),
     };
+    let exec = match (&process, &privileges) {
+        (Some(process), Some(privileges)) => {
+            let shown = super::programs::Shown { root: &root, places: &places };
+            context.programs(spec, process, privileges, &shown)
+        }
+        _ => None,
+    };
     let given_up = context.given_up;
     match (process, privileges, context.problems.0.is_empty()) {
         (Some(process), Some(privileges), true) => {
-            Ok(Jail { name: name.to_owned(), process, root, places, namespaces, privileges, given_up })
+            Ok(Jail { name: name.to_owned(), process, root, places, namespaces, exec, privileges, given_up })
         }
         _ => Err(context.problems),
     }

@@ -329,6 +329,11 @@ impl Tree<'_> {
     }
 }
 
+/// The words for the errno of a walk.
+pub(super) fn errno_text(errno: i32) -> String {
+    libc_errno::text(errno)
+}
+
 fn dev() -> AbsPath {
     AbsPath::root().join("dev")
 }

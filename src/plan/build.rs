@@ -24,7 +24,7 @@ const WRITABLE: Attributes = Attributes { read_only: false, no_exec: true, no_de
 
 /// The plan of a jail. Pure: the same jail gives the same plan.
 pub fn build(jail: &Jail) -> Plan {
-    let mut steps = Steps::default();
+    let mut steps = Steps { exec_by_name: jail.exec.is_some(), ..Steps::default() };
     steps.private(jail);
     steps.limits(jail);
     steps.namespaces(jail);
@@ -68,6 +68,8 @@ struct Steps {
     expected: Vec<ExpectedMount>,
     rules: Vec<(AbsPath, Access)>,
     ruled: BTreeSet<(AbsPath, Access)>,
+    /// Programs are named one by one: places as a whole do not execute.
+    exec_by_name: bool,
 }
 
 impl Steps {
@@ -131,7 +133,7 @@ impl Steps {
                 self.add(Step::AttachRoot { slot }, Some(*at));
                 self.expect(&AbsPath::root(), attributes, None);
                 let access = if *write { Access::WriteExecute } else { Access::Execute };
-                self.rules.push((AbsPath::root(), access));
+                self.allow(AbsPath::root(), access);
                 false
             }
         };
@@ -150,7 +152,9 @@ impl Steps {
         let expected = std::mem::take(&mut self.expected);
         self.add(Step::CheckMounts(expected), None);
         if let Some(abi) = jail.privileges.landlock {
-            let rules = std::mem::take(&mut self.rules);
+            let mut rules = std::mem::take(&mut self.rules);
+            let programs = jail.exec.iter().flatten();
+            rules.extend(programs.map(|program| (program.clone(), Access::Execute)));
             self.add(Step::LandlockRules { abi, rules }, None);
         }
     }
@@ -165,8 +169,22 @@ impl Steps {
         self.allow_once(directory, Access::Read);
     }
 
+    fn allow(&mut self, path: AbsPath, access: Access) {
+        self.rules.push((path, self.by_name(access)));
+    }
+
+    /// The rights of a whole place, where programs may be named one by one.
+    fn by_name(&self, access: Access) -> Access {
+        match access {
+            Access::Execute if self.exec_by_name => Access::Read,
+            Access::WriteExecute if self.exec_by_name => Access::Write,
+            other => other,
+        }
+    }
+
     /// Rules of one path add up.
     fn allow_once(&mut self, path: AbsPath, access: Access) {
+        let access = self.by_name(access);
         if self.ruled.insert((path.clone(), access)) {
             self.rules.push((path, access));
         }
@@ -229,9 +247,8 @@ impl Steps {
             self.add(step, *at);
         }
         let command = &jail.process.command;
-        let program = command.value.first().map_or("", String::as_str);
         let step = Step::Execute {
-            candidates: candidates(program, &jail.process.env),
+            candidates: jail.process.candidates(),
             arguments: command.value.clone(),
             environment: jail.process.env.clone(),
         };
@@ -287,7 +304,7 @@ fn place_steps(steps: &mut Steps, place: &Place, ours: bool) {
         What::Tmpfs { size, inodes, mode, owner, exec, directories } => {
             let attributes = Attributes { no_exec: !exec, ..WRITABLE };
             steps.expect(&path, attributes, Some("tmpfs"));
-            steps.rules.push((path.clone(), if *exec { Access::WriteExecute } else { Access::Write }));
+            steps.allow(path.clone(), if *exec { Access::WriteExecute } else { Access::Write });
             let limits = TmpfsLimits { size: *size, inodes: *inodes, mode: *mode };
             let directories = directories.clone();
             steps.add(Step::Tmpfs { path, limits, owner: *owner, attributes, directories, make: ours }, at);
@@ -327,15 +344,6 @@ fn bind(
     steps.allow_once(place, access);
     steps.add(Step::OpenTree { slot, source: source.clone(), kind, attributes }, at);
     steps.add(Step::Attach { slot, path, make: ours.then_some(kind) }, at);
-}
-
-/// Where a command may be: itself if it has a slash, else in each directory of the jail's PATH.
-fn candidates(program: &str, env: &[(String, String)]) -> Vec<AbsPath> {
-    if program.contains('/') {
-        return AbsPath::new(program).into_iter().collect();
-    }
-    let path = env.iter().find(|(key, _)| key == "PATH").map_or("", |(_, value)| value.as_str());
-    path.split(':').filter_map(|d| AbsPath::new(d).ok()).map(|d| d.join(program)).collect()
 }
 
 /// Steps of one phase, with their indices in the plan.

@@ -46,7 +46,7 @@ impl Families {
     /// The families among these bits.
     #[cfg(test)]
     pub fn from_bits(bits: u64) -> Families {
-        Families(bits & ((1 << 46) - 2 | 1 << NETLINK_ALL))
+        Families(bits & (((1 << 46) - 2) | (1 << NETLINK_ALL)))
     }
 }
 

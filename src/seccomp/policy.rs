@@ -74,6 +74,11 @@ impl Policy {
         self
     }
 
+    /// Whether this is what is done about a refused call.
+    pub fn is(&self, action: Action) -> bool {
+        self.rules.action == action
+    }
+
     /// What a native call of this number is answered.
     pub fn allows(&self, number: u32) -> Verdict {
         match self.rules.decide(number) {
