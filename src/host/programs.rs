@@ -13,6 +13,8 @@ use crate::problem::did_you_mean;
 
 /// More than the kernel follows: five scripts, each perhaps through `env`, and an ELF interpreter.
 const MOST: usize = 16;
+/// As many links as the kernel follows (path_resolution(7)).
+const MOST_LINKS: usize = 40;
 
 /// The interpreter of nearly every dynamic program: for files that are not looked into.
 #[cfg(target_arch = "x86_64")]
@@ -26,7 +28,7 @@ pub fn program(path: &AbsPath, questions: &Questions, caller: u32) -> Program {
     let mut waiting = vec![path.clone()];
     while let Some(path) = waiting.pop() {
         if found.len() < MOST && found.iter().all(|(known, _)| *known != path) {
-            let fact = paths::walk(&on_host(&path, questions), caller);
+            let fact = look(&path, questions, caller);
             waiting.extend(needs(&fact, questions, caller));
             found.push((path, fact));
         }
@@ -56,7 +58,7 @@ fn needs(fact: &PathFact, questions: &Questions, caller: u32) -> Vec<AbsPath> {
             let mut all: Vec<AbsPath> = absolute(&line.interpreter);
             if let Some(name) = behind_env(&line).filter(|name| !name.contains('/')) {
                 let places = questions.search.iter().map(|directory| directory.join(name));
-                all.extend({ places }.find(|p| paths::walk(&on_host(p, questions), caller).end.is_ok()));
+                all.extend({ places }.find(|p| look(p, questions, caller).end.is_ok()));
             }
             all
         }
@@ -64,16 +66,35 @@ fn needs(fact: &PathFact, questions: &Questions, caller: u32) -> Vec<AbsPath> {
     }
 }
 
-/// Where on the host that lies which is named `path` inside.
-fn on_host(path: &AbsPath, questions: &Questions) -> AbsPath {
+/// What is at a path inside. One link at a time: what it leads to may lie elsewhere on the host.
+fn look(path: &AbsPath, questions: &Questions, caller: u32) -> PathFact {
+    let mut inside = path.clone();
+    let mut hops = Vec::new();
+    loop {
+        let (top, host_top) = mapped(&inside, questions);
+        let host = inside.rebase(&top, &host_top).unwrap_or_else(|| inside.clone());
+        let fact = paths::walk(&host, caller);
+        let next = fact.hops.first().filter(|_| hops.len() < MOST_LINKS).and_then(|hop| {
+            let link = hop.link.rebase(&host_top, &top)?;
+            inside.rebase(&link, &link.resolve_link(&hop.target)?)
+        });
+        let Some(next) = next else { return PathFact { hops, end: fact.end } };
+        inside = next;
+        hops.extend(fact.hops.into_iter().next());
+    }
+}
+
+/// The directory inside that a path lies in, and the host's directory that is shown there.
+fn mapped(path: &AbsPath, questions: &Questions) -> (AbsPath, AbsPath) {
     let moved = questions.moved.iter().filter(|(inside, _)| path.is_within(inside));
-    let deepest = moved.max_by_key(|(inside, _)| inside.depth());
-    deepest.and_then(|(inside, host)| path.rebase(inside, host)).unwrap_or_else(|| path.clone())
+    let deepest = moved.max_by_key(|(inside, _)| inside.depth()).cloned();
+    deepest.unwrap_or_else(|| (AbsPath::root(), AbsPath::root()))
 }
 
 /// A name like the missing one in the same directory.
 fn neighbour(path: &AbsPath, questions: &Questions) -> Option<String> {
-    let directory = on_host(path, questions).parent()?;
+    let (top, host_top) = mapped(path, questions);
+    let directory = path.rebase(&top, &host_top)?.parent()?;
     let entries = std::fs::read_dir(directory.as_str()).ok()?.filter_map(Result::ok);
     let names: Vec<String> = entries.filter_map(|e| e.file_name().into_string().ok()).collect();
     let near = did_you_mean(path.name(), names.iter().map(String::as_str))?;

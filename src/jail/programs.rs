@@ -88,8 +88,9 @@ fn entry_files(path: &AbsPath, program: &Program, shown: &Shown<'_>) -> Result<V
             None => problem.help("install it, or remove it from `exec`"),
         }
     })?;
-    let hops = program.files.iter().flat_map(|(_, fact)| &fact.hops);
-    if let Some((hop, directory)) = { hops }.find_map(|hop| Some((hop, hop.untrusted.as_ref()?))) {
+    // Whoever can change the link to an interpreter has changed every program that needs it already.
+    let mut hops = fact.hops.iter();
+    if let Some((hop, directory)) = hops.find_map(|hop| Some((hop, hop.untrusted.as_ref()?))) {
         let what = format!(
             "the link {} -> {} is not trusted: others than root can write to {directory}",
             hop.link, hop.target
@@ -108,7 +109,9 @@ fn entry_files(path: &AbsPath, program: &Program, shown: &Shown<'_>) -> Result<V
             Err(Problem::set_up(what).help("show its directory instead of the file"))
         }
         None => {
-            let help = format!("add \"{}\" to [files] read, or remove it from `exec`", end.path);
+            // A file alone would be copied, and a copy is not executable.
+            let directory = end.path.parent().unwrap_or_else(AbsPath::root);
+            let help = format!("add \"{directory}\" to [files] read, or remove it from `exec`");
             Err(Problem::set_up(format!("{path}, which `exec` names, is not in the jail")).help(help))
         }
     }

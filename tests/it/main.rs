@@ -13,11 +13,13 @@ mod audit;
 mod careless;
 mod cli;
 mod docs;
+mod filter;
 mod host;
 mod inject;
 mod plans;
 mod probe;
 mod process;
+mod programs;
 mod promises;
 mod ring;
 mod run;
@@ -50,6 +52,8 @@ fn main() -> ExitCode {
         docs::tests(),
         promises::tests(),
         shapes::tests(),
+        filter::tests(),
+        programs::tests(),
         process::tests(),
         signals::tests(),
         terminal::tests(),

@@ -15,7 +15,7 @@ tests! {
         writable_places_do_not_execute, no_device_nodes_no_set_user_id, ids_and_groups_are_the_specs,
         all_capability_sets_are_the_specs, no_new_privileges_and_the_filter, no_mount_call_works,
         no_new_namespaces, other_processes_cannot_be_seen_or_signalled, memory_is_never_writable_and_executable,
-        socket_families_are_few, other_entries_are_closed, kernel_interfaces_are_refused, no_leaked_descriptors,
+        socket_families_are_few, options_of_prctl_are_few, other_entries_are_closed, kernel_interfaces_are_refused, no_leaked_descriptors,
         the_environment_is_the_specs, callers_habits_do_not_leak, own_session_and_no_terminal, identity_files_are_synthetic, devices_are_the_basic_set, every_namespace_is_new, ],
 }
 
@@ -299,6 +299,27 @@ fn socket_families_are_few() {
         "socket tipc",
     ]);
     refused_with("ok", &["socket inet", "socket inet6", "socket unix", "socket netlink"]);
+    // libc asks for interfaces by the route protocol; the others lead deep into the kernel.
+    refused_with(
+        "EPROTONOSUPPORT",
+        &["socket netlink audit", "socket netlink generic", "socket netlink uevent", "socket netlink diag"],
+    );
+}
+
+fn options_of_prctl_are_few() {
+    refused_with(
+        "EINVAL",
+        &[
+            "prctl PR_SET_MM",
+            "prctl PR_SET_PTRACER",
+            "prctl PR_SET_MEMORY_MERGE",
+            "prctl PR_SET_SPECULATION_CTRL",
+            "prctl PR_SCHED_CORE",
+            "prctl PR_SET_SYSCALL_USER_DISPATCH",
+            "prctl unknown to anybody",
+        ],
+    );
+    refused_with("ok", &["prctl PR_SET_NAME", "prctl PR_SET_DUMPABLE", "prctl PR_SET_THP_DISABLE"]);
 }
 
 fn other_entries_are_closed() {

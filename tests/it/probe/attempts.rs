@@ -24,6 +24,7 @@ pub fn all(arguments: &Arguments) -> Map<String, Value> {
     memory(&mut list);
     sockets(&mut list, arguments);
     entries(&mut list);
+    options(&mut list);
     kernel(&mut list);
     terminal(&mut list);
     list.0
@@ -81,6 +82,12 @@ fn files(list: &mut List, arguments: &Arguments) {
     for directory in arguments.get("exec").unwrap_or("").split(',').filter(|p| !p.is_empty()) {
         list.add(format!("exec in {directory}"), || execute_copy(directory));
     }
+    for program in arguments.get("run").unwrap_or("").split(',').filter(|p| !p.is_empty()) {
+        list.add(format!("run {program}"), || run(&[program, "-c", "exit 0"]));
+        list.add(format!("load {program}"), || {
+            run(&["/lib64/ld-linux-x86-64.so.2", program, "-c", "exit 0"])
+        });
+    }
     if let (Some(fd), Some(file)) = (arguments.get("fd"), arguments.get("file")) {
         let fd: u64 = fd.parse().unwrap();
         list.add("leaked directory", || call3(libc::SYS_openat, fd, text(file), O_RDONLY as u64).map(drop));
@@ -90,6 +97,11 @@ fn files(list: &mut List, arguments: &Arguments) {
 
 fn errno(error: std::io::Error) -> i32 {
     error.raw_os_error().unwrap_or(0)
+}
+
+fn run(words: &[&str]) -> Result<(), i32> {
+    let arguments: Vec<u64> = words.iter().map(|w| text(w)).chain([0]).collect();
+    call3(libc::SYS_execve, arguments[0], arguments.as_ptr() as u64, 0).map(drop)
 }
 
 fn execute_copy(directory: &str) -> Result<(), i32> {
@@ -225,13 +237,22 @@ fn sockets(list: &mut List, arguments: &Arguments) {
         ("bluetooth", libc::AF_BLUETOOTH, raw),
         ("can", libc::AF_CAN, raw),
         ("tipc", libc::AF_TIPC, raw),
-        ("netlink", libc::AF_NETLINK, raw),
         ("inet", libc::AF_INET, libc::SOCK_STREAM),
         ("inet6", libc::AF_INET6, libc::SOCK_STREAM),
         ("unix", libc::AF_UNIX, libc::SOCK_STREAM),
     ];
     for (name, domain, kind) in kinds {
         list.add(format!("socket {name}"), || calls::socket(domain, kind, 0).map(drop));
+    }
+    let protocols = [
+        ("netlink", libc::NETLINK_ROUTE),
+        ("netlink audit", libc::NETLINK_AUDIT),
+        ("netlink generic", libc::NETLINK_GENERIC),
+        ("netlink uevent", libc::NETLINK_KOBJECT_UEVENT),
+        ("netlink diag", libc::NETLINK_SOCK_DIAG),
+    ];
+    for (name, protocol) in protocols {
+        list.add(format!("socket {name}"), || calls::socket(libc::AF_NETLINK, raw, protocol).map(drop));
     }
     if let Some(name) = arguments.get("abstract") {
         list.add("abstract socket outside", || calls::connect_abstract(name));
@@ -246,6 +267,29 @@ fn entries(list: &mut List) {
     }
     list.add("unknown call", || call1(9999, 0).map(drop));
     list.add("last unknown call", || call1(0x3fff_ffff, 0).map(drop));
+}
+
+/// prctl(2) is a drawer of powers: those that no server has a use for.
+fn options(list: &mut List) {
+    let options = [
+        ("PR_SET_MM", libc::PR_SET_MM, u64::from(libc::PR_SET_MM_BRK as u32)),
+        ("PR_SET_PTRACER", libc::PR_SET_PTRACER, u64::MAX),
+        ("PR_SET_MEMORY_MERGE", 67, 1),
+        ("PR_SET_SPECULATION_CTRL", libc::PR_SET_SPECULATION_CTRL, 0),
+        ("PR_SCHED_CORE", libc::PR_SCHED_CORE, 1),
+        ("PR_SET_SYSCALL_USER_DISPATCH", 59, 0),
+        ("unknown to anybody", 4711, 0),
+    ];
+    for (name, option, argument) in options {
+        list.add(format!("prctl {name}"), || call3(libc::SYS_prctl, option as u64, argument, 0).map(drop));
+    }
+    list.add("prctl PR_SET_NAME", || {
+        call2(libc::SYS_prctl, libc::PR_SET_NAME as u64, text("probe")).map(drop)
+    });
+    list.add("prctl PR_SET_DUMPABLE", || call2(libc::SYS_prctl, libc::PR_SET_DUMPABLE as u64, 1).map(drop));
+    list.add("prctl PR_SET_THP_DISABLE", || {
+        call2(libc::SYS_prctl, libc::PR_SET_THP_DISABLE as u64, 1).map(drop)
+    });
 }
 
 fn kernel(list: &mut List) {

@@ -42,9 +42,33 @@ pub fn main(part: &str, words: &[String]) -> ExitCode {
             println!("{} bytes: {text}", text.len());
         }
         "fill" => fill(&words[0]),
+        "calls" => words.iter().for_each(|w| say(&one_call(w))),
         other => panic!("the probe has no part {other}"),
     }
     ExitCode::SUCCESS
+}
+
+/// A call that a filter may refuse, by name, and what came of it.
+fn one_call(name: &str) -> String {
+    let came = match name {
+        "mount" => call(libc::SYS_mount, [0; 6]),
+        "memfd_create" => call2(libc::SYS_memfd_create, super::calls::text("x"), 0),
+        "clone3" => super::calls::clone3(0).map(|()| 0),
+        "user namespace" => super::calls::clone(libc::CLONE_NEWUSER).map(|()| 0),
+        "vsock" => super::calls::socket(libc::AF_VSOCK, libc::SOCK_STREAM, 0).map(i64::from),
+        "packet" => super::calls::socket(libc::AF_PACKET, libc::SOCK_RAW, 0).map(i64::from),
+        "inet" => super::calls::socket(libc::AF_INET, libc::SOCK_STREAM, 0).map(i64::from),
+        "inet6" => super::calls::socket(libc::AF_INET6, libc::SOCK_STREAM, 0).map(i64::from),
+        "netlink" => super::calls::socket(libc::AF_NETLINK, libc::SOCK_RAW, 0).map(i64::from),
+        "netlink diag" => super::calls::socket(libc::AF_NETLINK, libc::SOCK_RAW, 4).map(i64::from),
+        "a newer call" => call1(500, 0),
+        #[cfg(target_arch = "x86_64")]
+        "int 0x80" => super::calls::getpid_32().map(|()| 0),
+        #[cfg(target_arch = "x86_64")]
+        "x32" => call1(0x4000_0000 | libc::SYS_getpid as i64, 0),
+        other => panic!("the probe makes no call {other}"),
+    };
+    format!("{name}: {}", came.map_or_else(super::calls::name, |_| "ok".into()))
 }
 
 fn say(line: &str) {
