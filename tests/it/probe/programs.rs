@@ -65,7 +65,7 @@ fn one_call(name: &str) -> String {
         #[cfg(target_arch = "x86_64")]
         "int 0x80" => super::calls::getpid_32().map(|()| 0),
         #[cfg(target_arch = "x86_64")]
-        "x32" => call1(0x4000_0000 | libc::SYS_getpid as i64, 0),
+        "x32" => call1(0x4000_0000 | libc::SYS_getpid, 0),
         other => panic!("the probe makes no call {other}"),
     };
     format!("{name}: {}", came.map_or_else(super::calls::name, |_| "ok".into()))
