@@ -240,6 +240,9 @@ fn ids_and_capabilities() {
             "write /dev/",
             "write /tmp",
             "kill pid 1",
+            "prctl PR_SET_NAME",
+            "prctl PR_SET_DUMPABLE",
+            "prctl PR_SET_THP_DISABLE",
         ];
         if came == "ok" {
             assert!(

@@ -9,6 +9,9 @@ use serde_json::{Map, Value};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
+/// The interpreter of dynamic programs.
+const LOADER: &str =
+    if cfg!(target_arch = "aarch64") { "/lib/ld-linux-aarch64.so.1" } else { "/lib64/ld-linux-x86-64.so.2" };
 const HERE: u64 = AT_FDCWD as i64 as u64;
 
 /// All attempts. `arguments` name what only the test knows: `exec=DIR,DIR` (where to execute a copy
@@ -84,9 +87,7 @@ fn files(list: &mut List, arguments: &Arguments) {
     }
     for program in arguments.get("run").unwrap_or("").split(',').filter(|p| !p.is_empty()) {
         list.add(format!("run {program}"), || run(&[program, "-c", "exit 0"]));
-        list.add(format!("load {program}"), || {
-            run(&["/lib64/ld-linux-x86-64.so.2", program, "-c", "exit 0"])
-        });
+        list.add(format!("load {program}"), || run(&[LOADER, program, "-c", "exit 0"]));
     }
     if let (Some(fd), Some(file)) = (arguments.get("fd"), arguments.get("file")) {
         let fd: u64 = fd.parse().unwrap();
