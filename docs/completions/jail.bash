@@ -144,7 +144,7 @@ _jail() {
                     return 0
                     ;;
                 --without)
-                    COMPREPLY=($(compgen -W "landlock seccomp session groups keyring memory-deny-write-execute" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "landlock network-ports seccomp session groups keyring memory-deny-write-execute" -- "${cur}"))
                     return 0
                     ;;
                 *)
@@ -181,7 +181,7 @@ _jail() {
                     return 0
                     ;;
                 --without)
-                    COMPREPLY=($(compgen -W "landlock seccomp session groups keyring memory-deny-write-execute" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "landlock network-ports seccomp session groups keyring memory-deny-write-execute" -- "${cur}"))
                     return 0
                     ;;
                 *)
@@ -341,7 +341,7 @@ _jail() {
                     return 0
                     ;;
                 --without)
-                    COMPREPLY=($(compgen -W "landlock seccomp session groups keyring memory-deny-write-execute" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "landlock network-ports seccomp session groups keyring memory-deny-write-execute" -- "${cur}"))
                     return 0
                     ;;
                 *)
@@ -445,7 +445,7 @@ _jail() {
                     return 0
                     ;;
                 --without)
-                    COMPREPLY=($(compgen -W "landlock seccomp session groups keyring memory-deny-write-execute" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "landlock network-ports seccomp session groups keyring memory-deny-write-execute" -- "${cur}"))
                     return 0
                     ;;
                 *)

@@ -45,6 +45,7 @@ ipc\t'System V IPC and POSIX message queues'
 uts\t'Host name'
 cgroup\t'cgroup root'"
 complete -c jail -n "__fish_jail_needs_command" -l without -d 'Give up a promise by name' -r -f -a "landlock\t'the second wall over the file tree (Linux 5.13, may be off at boot)'
+network-ports\t'`bind` and `connect` of [network] (Linux 6.7, and Landlock)'
 seccomp\t'the system-call filter'
 session\t'a session of its own (in place it needs a caller that is not a job of a shell)'
 groups\t'dropping the caller\'s supplementary groups (only root can)'
@@ -81,6 +82,7 @@ ipc\t'System V IPC and POSIX message queues'
 uts\t'Host name'
 cgroup\t'cgroup root'"
 complete -c jail -n "__fish_jail_using_subcommand run" -l without -d 'Give up a promise by name' -r -f -a "landlock\t'the second wall over the file tree (Linux 5.13, may be off at boot)'
+network-ports\t'`bind` and `connect` of [network] (Linux 6.7, and Landlock)'
 seccomp\t'the system-call filter'
 session\t'a session of its own (in place it needs a caller that is not a job of a shell)'
 groups\t'dropping the caller\'s supplementary groups (only root can)'
@@ -108,6 +110,7 @@ ipc\t'System V IPC and POSIX message queues'
 uts\t'Host name'
 cgroup\t'cgroup root'"
 complete -c jail -n "__fish_jail_using_subcommand plan" -l without -d 'Give up a promise by name' -r -f -a "landlock\t'the second wall over the file tree (Linux 5.13, may be off at boot)'
+network-ports\t'`bind` and `connect` of [network] (Linux 6.7, and Landlock)'
 seccomp\t'the system-call filter'
 session\t'a session of its own (in place it needs a caller that is not a job of a shell)'
 groups\t'dropping the caller\'s supplementary groups (only root can)'
@@ -121,6 +124,7 @@ complete -c jail -n "__fish_jail_using_subcommand check" -s h -l help -d 'Print 
 complete -c jail -n "__fish_jail_using_subcommand audit" -l threshold -d 'Exit with status 1 if a score is above this, a number from 0 to 10' -r
 complete -c jail -n "__fish_jail_using_subcommand audit" -l html -d 'Also write it all, with a picture of each jail, to one HTML page' -r -F
 complete -c jail -n "__fish_jail_using_subcommand audit" -l without -d 'Judge them with a promise given up' -r -f -a "landlock\t'the second wall over the file tree (Linux 5.13, may be off at boot)'
+network-ports\t'`bind` and `connect` of [network] (Linux 6.7, and Landlock)'
 seccomp\t'the system-call filter'
 session\t'a session of its own (in place it needs a caller that is not a job of a shell)'
 groups\t'dropping the caller\'s supplementary groups (only root can)'

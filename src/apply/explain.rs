@@ -4,6 +4,7 @@
 
 use super::check::PROCESS_FIELDS;
 use super::{Call, Failure};
+use crate::jail::network::{Endpoint, Listen};
 use crate::plan::{Plan, Step, TreeKind};
 use crate::problem::{Kind, Problem};
 use nix::errno::Errno;
@@ -95,6 +96,8 @@ fn object(step: &Step, detail: u32) -> Option<String> {
         | Step::WorkingDirectory(path) => path.to_string(),
         Step::OpenTree { source, .. } | Step::OpenFile { source, .. } => source.to_string(),
         Step::LandlockRules { rules, .. } => rules.get(detail as usize)?.0.to_string(),
+        Step::Listen { socket, .. } => socket.endpoint.to_string(),
+        Step::PassSockets { names, .. } => names.get(detail as usize)?.clone(),
         Step::Hostname(name) => name.clone(),
         Step::RaiseLimit { resource, .. } | Step::Rlimit { resource, .. } => resource.name.to_owned(),
         Step::Execute { candidates, arguments, .. } => match candidates.as_slice() {
@@ -116,6 +119,9 @@ fn intent(step: &Step, detail: u32) -> String {
         Step::CreateDirectory { .. } => format!("create {} on the host", object()),
         Step::OpenTree { .. } | Step::OpenFile { .. } => format!("show {} in the jail", object()),
         Step::RaiseLimit { .. } => format!("raise the limit {}", object()),
+        Step::Listen { .. } => format!("listen on {}", object()),
+        Step::PassSockets { .. } => format!("pass on the socket {}", object()),
+        Step::PortFilter => "install the filter that goes with limits on ports".into(),
         Step::Rlimit { .. } => format!("set the limit {}", object()),
         Step::OomScoreAdjust(_) => "set the OOM score".into(),
         Step::Nice(_) => "set the nice value".into(),
@@ -180,6 +186,19 @@ fn difference(step: &Step, detail: u32) -> String {
     }
 }
 
+fn listen_remedy(socket: &Listen, errno: Errno) -> Option<String> {
+    Some(match (&socket.endpoint, errno) {
+        (Endpoint::Unix { .. }, Errno::EACCES | Errno::EPERM) => {
+            "the user who runs jail must be allowed to write to that directory".into()
+        }
+        (Endpoint::Unix { path, .. }, Errno::EROFS) => format!("{path} is on a read-only file system"),
+        (_, Errno::EACCES) => "ports below 1024 are root's (sysctl net.ipv4.ip_unprivileged_port_start): run jail as root, or use another port".into(),
+        (_, Errno::EADDRNOTAVAIL) => "no interface of this host has that address; 0.0.0.0 and [::] stand for all of them".into(),
+        (_, Errno::EAFNOSUPPORT) => "this kernel has no IPv6: use an IPv4 address".into(),
+        _ => return None,
+    })
+}
+
 /// What to do, for errnos that do not say so themselves.
 fn remedy(step: &Step, failure: Failure) -> Option<String> {
     let errno = Errno::from_raw(failure.errno);
@@ -194,6 +213,8 @@ fn remedy(step: &Step, failure: Failure) -> Option<String> {
         (Step::Copy { .. }, Errno::EFBIG) => "it has grown above 1 MiB: show its directory, or write bind = true".into(),
         (Step::Copy { .. } | Step::Text { .. } | Step::Directory { .. }, Errno::ENOSPC) => "the jail's own tmpfs is full: show directories instead of many files".into(),
         (Step::Attach { path, make: None, .. } | Step::Tmpfs { path, make: false, .. } | Step::Proc { path, make: false, .. }, Errno::ENOENT) => format!("create {path} in the directory that is shown there: jail never writes into it"),
+        (Step::Listen { socket, .. }, _) => return listen_remedy(socket, errno),
+        (Step::PassSockets { .. }, Errno::EBADF | Errno::EINVAL | Errno::EMFILE) => "the limit of open files is too low for so many sockets: raise it (ulimit -n)".into(),
         (Step::Proc { .. }, Errno::EPERM) => "in a user namespace a new /proc needs a host /proc without anything mounted over it; run jail as root, or write proc = \"none\"".into(),
         (Step::RaiseLimit { .. } | Step::Rlimit { .. }, Errno::EPERM) => "raising a hard limit needs CAP_SYS_RESOURCE".into(),
         (Step::Nice(_), Errno::EPERM | Errno::EACCES) => "a lower nice value needs CAP_SYS_NICE".into(),

@@ -9,11 +9,14 @@ pub mod explain;
 mod files;
 mod mounts;
 mod seal;
+mod sockets;
 
 use crate::jail::path::AbsPath;
 use crate::plan::{Planned, Step, print};
 use nix::errno::Errno;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+pub use sockets::SocketFile;
 
 /// Which kernel call failed. It crosses the process border instead of text.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -64,6 +67,12 @@ pub enum Call {
     Seccomp,
     Execve,
     Socketpair,
+    Socket,
+    Setsockopt,
+    Bind,
+    Listen,
+    Fcntl,
+    Unlink,
     Sendmsg,
     Signalfd,
     Dup,
@@ -140,6 +149,10 @@ pub struct State {
     pub live: Option<OwnedFd>,
     /// Host directories that were made, as step indices: undone if the start fails.
     pub created: Vec<usize>,
+    /// Socket files that were made: removed at the end, or if the start fails.
+    pub sockets: Vec<SocketFile>,
+    /// What tells the program of the sockets passed to it: variables of its environment.
+    announced: Vec<(String, String)>,
     /// The directory that the last step made something in: its neighbours mostly follow.
     parent: Option<(AbsPath, OwnedFd)>,
     /// The host's /proc, to read this process's own state back after the host is out of sight.
@@ -184,10 +197,10 @@ impl State {
     }
 
     /// For the outer process, when the first process has used the shared memory of this: what was
-    /// made on the host. The other owners mean descriptors of that process, which are not ours to
+    /// made on the host, directories as step indices. The other owners mean descriptors of that process, which are not ours to
     /// close; only the host's /proc was opened before it was cloned.
-    pub fn abandon(mut self) -> Vec<usize> {
-        let created = std::mem::take(&mut self.created);
+    pub fn abandon(mut self) -> (Vec<usize>, Vec<SocketFile>) {
+        let created = (std::mem::take(&mut self.created), std::mem::take(&mut self.sockets));
         drop(self.proc.take());
         std::mem::forget(self);
         created
@@ -246,6 +259,14 @@ pub fn remove_directory(path: &AbsPath) -> Result<(), Errno> {
     files::remove_on_host(path).map_err(|fault| Errno::from_raw(fault.errno))
 }
 
+/// Undoes what one [`Step::Listen`] has made on the host.
+///
+/// # Errors
+/// Those of lstat(2) and unlink(2).
+pub fn remove_socket(file: &SocketFile) -> Result<(), Errno> {
+    sockets::remove(file).map_err(|fault| Errno::from_raw(fault.errno))
+}
+
 /// Gives up every capability but CAP_KILL.
 ///
 /// # Errors
@@ -276,6 +297,7 @@ fn run_step(step: &Step, index: usize, state: &mut State) -> Result<(), Fault> {
             Ok(())
         }
         Step::RaiseLimit { resource, hard } => credentials::raise_limit(*resource, *hard),
+        Step::Listen { descriptor, socket } => sockets::listen(state, *descriptor, socket),
         Step::Rlimit { resource, soft, hard } => credentials::rlimit(*resource, *soft, *hard),
         Step::OomScoreAdjust(value) => credentials::oom_score(state, *value),
         Step::Nice(value) => credentials::nice(*value),
@@ -298,7 +320,7 @@ fn run_step(step: &Step, index: usize, state: &mut State) -> Result<(), Fault> {
         Step::PivotRoot => mounts::pivot(state),
         Step::SealRoot => mounts::seal(state),
         Step::CheckMounts(expected) => check::mounts(state, expected),
-        Step::LandlockRules { abi, rules } => seal::landlock_rules(state, *abi, rules),
+        Step::LandlockRules { abi, rules, ports } => seal::landlock_rules(state, *abi, rules, ports),
         Step::Hostname(name) => nix::unistd::sethostname(name).call(Call::Sethostname),
         Step::Umask(mask) => {
             credentials::umask(*mask);
@@ -317,10 +339,12 @@ fn run_step(step: &Step, index: usize, state: &mut State) -> Result<(), Fault> {
         Step::DenyWriteExecute => crate::sys::process::deny_write_execute().call(Call::Prctl),
         Step::LandlockRestrict => seal::landlock_restrict(state),
         Step::CloseDescriptors => crate::sys::process::close_on_exec_from(3).call(Call::CloseRange),
+        Step::PassSockets { names, .. } => sockets::pass(state, names),
+        Step::PortFilter => seal::port_filter(),
         Step::Seccomp(policy) => seal::seccomp(policy),
         Step::CheckProcess(expected) => check::process(state, expected),
         Step::Execute { candidates, arguments, environment } => {
-            seal::execute(candidates, arguments, environment)
+            seal::execute(candidates, arguments, environment, &state.announced)
         }
     }
 }

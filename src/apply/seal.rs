@@ -4,12 +4,13 @@
 //! that a narrow filter could refuse but read, write and execve, which every filter allows.
 
 use super::{Call, Fault, Named, State};
+use crate::jail::network::TcpPorts;
 use crate::jail::path::AbsPath;
 use crate::plan::Access;
 use crate::seccomp::Policy;
 use landlock::{
-    ABI, Access as _, AccessFs, BitFlags, CompatLevel, Compatible, PathBeneath, Ruleset, RulesetAttr,
-    RulesetCreatedAttr, Scope,
+    ABI, Access as _, AccessFs, AccessNet, BitFlags, CompatLevel, Compatible, NetPort, PathBeneath, Ruleset,
+    RulesetAttr, RulesetCreatedAttr, Scope,
 };
 use nix::errno::Errno;
 use rustix::fs::{Mode, OFlags};
@@ -93,10 +94,20 @@ fn named<T, E: Error + 'static>(result: Result<T, E>, call: Call, detail: usize)
 }
 
 /// Makes the ruleset as root, who can open every place; it is enforced later.
-pub fn landlock_rules(state: &mut State, number: u32, rules: &[(AbsPath, Access)]) -> Result<(), Fault> {
+pub fn landlock_rules(
+    state: &mut State,
+    number: u32,
+    rules: &[(AbsPath, Access)],
+    ports: &TcpPorts,
+) -> Result<(), Fault> {
     let abi = abi(number);
     let base = Ruleset::default().set_compatibility(CompatLevel::HardRequirement);
     let mut base = named(base.handle_access(AccessFs::from_all(abi)), Call::LandlockCreate, 0)?;
+    for (access, ports) in by_access(ports) {
+        if ports.is_some() {
+            base = named(base.handle_access(access), Call::LandlockCreate, 0)?;
+        }
+    }
     if number >= 6 {
         base = named(base.scope(Scope::from_all(abi)), Call::LandlockCreate, 0)?;
     }
@@ -112,8 +123,19 @@ pub fn landlock_rules(state: &mut State, number: u32, rules: &[(AbsPath, Access)
         }
         ruleset = named(ruleset.add_rule(PathBeneath::new(place, granted)), Call::LandlockAdd, index)?;
     }
+    for (access, ports) in by_access(ports) {
+        for port in ports.iter().flatten() {
+            // No index: these are no places.
+            let rule = ruleset.add_rule(NetPort::new(*port, access));
+            ruleset = named(rule, Call::LandlockAdd, usize::MAX)?;
+        }
+    }
     state.ruleset = Some(ruleset);
     Ok(())
+}
+
+fn by_access(ports: &TcpPorts) -> [(AccessNet, &Option<Vec<u16>>); 2] {
+    [(AccessNet::BindTcp, &ports.bind), (AccessNet::ConnectTcp, &ports.connect)]
 }
 
 pub fn landlock_restrict(state: &mut State) -> Result<(), Fault> {
@@ -130,15 +152,23 @@ pub fn seccomp(policy: &Policy) -> Result<(), Fault> {
     crate::sys::process::install_filter(&crate::seccomp::compile(policy)).call(Call::Seccomp)
 }
 
+/// A program of its own, so that the policy's stays the one that is compiled ahead.
+pub fn port_filter() -> Result<(), Fault> {
+    crate::sys::process::install_filter(&crate::seccomp::PORTS_PROGRAM).call(Call::Seccomp)
+}
+
 /// Tries each candidate like execvp(3), but remembers the most telling errno.
 pub fn execute(
     candidates: &[AbsPath],
     arguments: &[String],
     environment: &[(String, String)],
+    announced: &[(String, String)],
 ) -> Result<(), Fault> {
     let text = |s: &str| CString::new(s).map_err(|_| Fault::new(Call::Execve, Errno::EINVAL));
     let argv = arguments.iter().map(|a| text(a)).collect::<Result<Vec<_>, _>>()?;
-    let envp = environment.iter().map(|(k, v)| text(&format!("{k}={v}"))).collect::<Result<Vec<_>, _>>()?;
+    let told = |key: &str| announced.iter().any(|(k, _)| k == key);
+    let environment = environment.iter().filter(|(k, _)| !told(k)).chain(announced);
+    let envp = environment.map(|(k, v)| text(&format!("{k}={v}"))).collect::<Result<Vec<_>, _>>()?;
     let execution = crate::sys::process::Execution::new(argv, envp);
     // No index: found in none of them.
     let mut worst = Fault { detail: u32::MAX, ..Fault::new(Call::Execve, Errno::ENOENT) };

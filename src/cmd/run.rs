@@ -3,10 +3,11 @@
 use super::{Ended, make_plan, output};
 use crate::apply::{Failure, explain};
 use crate::cli::Target;
-use crate::host::diagnose;
+use crate::host::{diagnose, ports};
 use crate::plan::{Plan, Step};
 use crate::problem::{Kind, Problem, Problems, Sources};
 use crate::serve::{self, Outcome, Stopped};
+use nix::errno::Errno;
 
 /// Runs the program and ends as it ended.
 pub fn run(target: &Target, words: &[String], sources: &mut Sources) -> Result<Ended, Problems> {
@@ -37,11 +38,22 @@ pub fn run(target: &Target, words: &[String], sources: &mut Sources) -> Result<E
     }
 }
 
-/// The message for a failed step; for the last one, with what the program lacks.
+/// The message for a failed step; for the last one, with what the program lacks, and for an address
+/// in use, with who has it.
 fn explained(plan: &Plan, failure: Failure) -> Problem {
     let mut problem = explain::problem(plan, failure);
-    if matches!(plan.steps.get(failure.step).map(|p| &p.step), Some(Step::Execute { .. })) {
-        problem.help.extend(diagnose::why(plan));
+    match plan.steps.get(failure.step).map(|p| &p.step) {
+        Some(Step::Execute { .. }) => problem.help.extend(diagnose::why(plan)),
+        Some(Step::Listen { socket, .. }) if failure.errno == Errno::EADDRINUSE as i32 => {
+            problem.help.push(match ports::holder(&socket.endpoint) {
+                Some(process) => format!("{process} has it: stop that, or listen elsewhere"),
+                None => {
+                    "another process has it (as root, `ss -lntupx` shows which): stop that, or listen elsewhere"
+                        .into()
+                }
+            });
+        }
+        _ => {}
     }
     problem
 }

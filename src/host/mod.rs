@@ -7,7 +7,9 @@ mod elf;
 mod inside;
 mod kernel;
 mod libraries;
+mod passed;
 mod paths;
+pub mod ports;
 mod programs;
 mod users;
 
@@ -42,6 +44,10 @@ pub fn answer(questions: &Questions) -> Result<Facts, Problems> {
     }
     for path in &questions.programs {
         facts.programs.insert(path.clone(), programs::program(path, questions, facts.caller.uid));
+    }
+    for directory in &questions.socket_directories {
+        let answer = paths::open_to_others(directory, facts.caller.uid);
+        facts.socket_directories.insert(directory.clone(), answer);
     }
     for link in &questions.links {
         if let Ok(Some(target)) = std::fs::read_link(link.as_str()).map(|t| t.to_str().map(str::to_owned)) {
@@ -86,6 +92,7 @@ fn caller(problems: &mut Problems) -> Caller {
         capabilities: rustix::thread::capabilities(None).map_or(0, |c| c.permitted.bits()),
         terminal: std::io::stdin().is_terminal(),
         can_start_session: !leads_group || leads_session,
+        sockets: passed::sockets(problems),
     }
 }
 
@@ -103,6 +110,7 @@ mod tests {
             groups: vec!["0".into()],
             paths: vec![path("/"), path("/nonexistent/x")],
             links: vec![path("/proc/self"), path("/"), path("/nonexistent")],
+            socket_directories: vec![path("/"), path("/nonexistent")],
             auto: Some("test".into()),
             env: vec![set.clone(), "JAIL_NO_SUCH_VARIABLE".into()],
             programs: vec![path("/bin/sh")],
@@ -116,6 +124,9 @@ mod tests {
         assert_eq!(facts.paths[&path("/nonexistent/x")].end.as_ref().unwrap_err().path, path("/nonexistent"));
         assert_eq!(facts.links.keys().collect::<Vec<_>>(), [&path("/proc/self")]);
         assert_eq!(facts.links[&path("/proc/self")], std::process::id().to_string());
+        assert_eq!(facts.socket_directories[&path("/")], Ok(None));
+        assert!(facts.socket_directories[&path("/nonexistent")].is_err());
+        assert_eq!(facts.caller.sockets, [""; 0]);
         assert!(facts.auto.is_some());
         assert!(facts.programs[&path("/bin/sh")].files.len() >= 2, "the shell and its interpreter");
         assert_eq!(facts.env.keys().collect::<Vec<_>>(), [&set]);

@@ -103,6 +103,34 @@ fn slowly(path: &AbsPath, caller: u32, hops: &mut Vec<Hop>) -> Result<End, Stop>
     Ok(end(here, FileKind::Directory, &stat))
 }
 
+/// The topmost directory on the way to `path` (links included, and itself) in which others than root
+/// and `caller` can make or exchange something; `None`: there is none.
+///
+/// # Errors
+/// What stopped the walk; ENOTDIR for what is no directory.
+pub fn open_to_others(path: &AbsPath, caller: u32) -> Result<Option<AbsPath>, Stop> {
+    let mut hops = Vec::new();
+    let end = slowly(path, caller, &mut hops)?;
+    if end.kind != FileKind::Directory {
+        return Err(Stop { errno: Errno::NOTDIR.raw_os_error(), path: end.path });
+    }
+    if let Some(open) = hops.into_iter().find_map(|hop| hop.untrusted) {
+        return Ok(Some(open));
+    }
+    let mut here = Directory::top(caller)?;
+    let mut walked = AbsPath::root();
+    for name in end.path.components() {
+        walked = walked.join(name);
+        let stop = |errno: Errno| Stop { errno: errno.raw_os_error(), path: walked.clone() };
+        let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let fd = rustix::fs::openat(&here.fd, name, flags, Mode::empty()).map_err(stop)?;
+        let stat = rustix::fs::fstat(&fd).map_err(stop)?;
+        let open = (!trusted(&fd, &stat, caller)).then(|| walked.clone());
+        here = Directory { fd, untrusted: here.untrusted.or(open) };
+    }
+    Ok(here.untrusted)
+}
+
 struct Directory {
     fd: OwnedFd,
     /// The topmost directory up to here that others may write to.
@@ -200,6 +228,25 @@ mod tests {
         assert!(untrusted.is_some());
         // The temporary directory itself may be below a world-writable /tmp, which comes first.
         assert!(trusted_above.is_none() || trusted_above == untrusted);
+    }
+
+    #[test]
+    fn a_directory_is_judged_with_all_above_it() {
+        let p = Place::new();
+        let own = rustix::process::geteuid().as_raw();
+        fs::create_dir_all(p.path("open/below").as_str()).unwrap();
+        fs::write(p.path("file").as_str(), "").unwrap();
+        let judged = |below: &str| open_to_others(&p.path(below), own);
+        let above = judged("open").unwrap();
+        fs::set_permissions(p.path("open").as_str(), fs::Permissions::from_mode(0o1777)).unwrap();
+        // The temporary directory itself may be below a world-writable /tmp, which comes first.
+        let expected = above.or(Some(p.path("open")));
+        assert_eq!(judged("open/below").unwrap(), expected);
+        symlink("open/below", p.path("link").as_str()).unwrap();
+        assert_eq!(judged("link").unwrap(), expected);
+        assert_eq!(judged("file").unwrap_err().errno, libc::ENOTDIR);
+        assert_eq!(judged("none").unwrap_err(), Stop { errno: libc::ENOENT, path: p.path("none") });
+        assert_eq!(open_to_others(&AbsPath::new("/proc").unwrap(), 0), Ok(None));
     }
 
     #[test]

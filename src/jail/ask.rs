@@ -6,7 +6,7 @@
 use super::facts::Questions;
 use super::path::AbsPath;
 use crate::problem::{At, Problem, Problems, Span};
-use crate::spec::{Root, Spec};
+use crate::spec::{ListenAddress, Root, Spec};
 
 /// Links that every usr-merged distribution has: mirrored when what they lead to is shown.
 const COMMON_LINKS: &[&str] =
@@ -62,6 +62,13 @@ pub fn ask(spec: &Spec, name: &str) -> Result<Questions, Problems> {
         }
     }
     questions.programs = super::programs::questions(spec, &questions.search);
+    for entry in &spec.network.listen {
+        if let ListenAddress::Unix(path) = &entry.value.address {
+            let directory = checked(path, entry.at, &mut problems).and_then(|path| path.parent());
+            questions.socket_directories.extend(directory);
+        }
+        questions.groups.extend(entry.value.group.as_ref().map(|group| group.value.clone()));
+    }
     problems.none_or(questions)
 }
 

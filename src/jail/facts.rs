@@ -17,6 +17,8 @@ pub struct Questions {
     pub paths: Vec<AbsPath>,
     /// Links at the top that are mirrored when their target is shown (`/bin`, `/lib`, `/var/run`).
     pub links: Vec<AbsPath>,
+    /// Directories in which a socket is to be made.
+    pub socket_directories: Vec<AbsPath>,
     /// The jail's name, when the user is `auto`.
     pub auto: Option<String>,
     /// Environment variables to take over.
@@ -44,6 +46,9 @@ pub struct Facts {
     pub paths: BTreeMap<AbsPath, PathFact>,
     /// Targets of those `links` that exist.
     pub links: BTreeMap<AbsPath, String>,
+    /// By the directory asked for: the topmost directory on the way in which others than root and
+    /// the caller can make or exchange something, if there is one.
+    pub socket_directories: BTreeMap<AbsPath, Result<Option<AbsPath>, Stop>>,
     /// A uid and gid of its own for `auto`.
     pub auto: Option<(u32, u32)>,
     /// Those variables that were set.
@@ -78,6 +83,9 @@ pub struct Caller {
     /// Already leader of its session or at least not of its process group: setsid(2) will work,
     /// or is not needed.
     pub can_start_session: bool,
+    /// Names of the sockets that a service manager passed in, as descriptors 3 and up
+    /// (sd_listen_fds(3)).
+    pub sockets: Vec<String>,
 }
 
 /// What the kernel can do.

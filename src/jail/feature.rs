@@ -6,6 +6,8 @@
 pub enum Feature {
     /// The second wall over the file tree.
     Landlock,
+    /// Limits on TCP ports.
+    NetworkPorts,
     /// The system-call filter.
     Seccomp,
     /// A session of its own.
@@ -22,6 +24,7 @@ impl Feature {
     /// All of them, as listed in help.
     pub const ALL: &[Feature] = &[
         Feature::Landlock,
+        Feature::NetworkPorts,
         Feature::Seccomp,
         Feature::Session,
         Feature::Groups,
@@ -33,6 +36,7 @@ impl Feature {
     pub fn name(self) -> &'static str {
         match self {
             Feature::Landlock => "landlock",
+            Feature::NetworkPorts => "network-ports",
             Feature::Seccomp => "seccomp",
             Feature::Session => "session",
             Feature::Groups => "groups",
@@ -45,6 +49,7 @@ impl Feature {
     pub fn promise(self) -> &'static str {
         match self {
             Feature::Landlock => "second wall, Landlock",
+            Feature::NetworkPorts => "limits on TCP ports",
             Feature::Seccomp => "system-call filter",
             Feature::Session => "own session",
             Feature::Groups => "own set of groups",
@@ -57,6 +62,7 @@ impl Feature {
     pub fn doc(self) -> &'static str {
         match self {
             Feature::Landlock => "the second wall over the file tree (Linux 5.13, may be off at boot)",
+            Feature::NetworkPorts => "`bind` and `connect` of [network] (Linux 6.7, and Landlock)",
             Feature::Seccomp => "the system-call filter",
             Feature::Session => {
                 "a session of its own (in place it needs a caller that is not a job of a shell)"

@@ -9,6 +9,7 @@ pub mod ask;
 pub mod facts;
 mod feature;
 pub mod identity;
+pub mod network;
 pub mod path;
 mod privileges;
 pub mod programs;
@@ -19,6 +20,7 @@ pub mod tree;
 use crate::problem::{At, Span};
 use crate::seccomp::Policy;
 use crate::spec::{Rlimit, TmpfsEntry};
+use network::Network;
 use path::AbsPath;
 
 /// Everything about one jail, ready to be planned.
@@ -37,6 +39,8 @@ pub struct Jail {
     /// The only files and directories from which programs are executed, without links; `None`: all
     /// that mounts allow.
     pub exec: Option<Vec<AbsPath>>,
+    /// Ports that it may use, and sockets passed in.
+    pub network: Network,
     /// The last word on privileges.
     pub privileges: Privileges,
     /// Promises given up by name, with who gave them up.

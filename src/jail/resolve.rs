@@ -34,6 +34,7 @@ pub fn resolve(name: &str, spec: &Spec, facts: &Facts, without: &[Feature]) -> R
     let namespaces = context.namespaces(spec);
     let identity = context.identity(spec, namespaces.user);
     let privileges = context.privileges(spec, &namespaces);
+    let network = context.network(name, spec, &namespaces, identity.as_ref(), privileges.as_ref());
     let process = context.process(spec, identity);
     let (root, places) = match &process {
         Some(process) => tree::build(spec, facts, &process.identity, &namespaces, &mut context.problems),
@@ -48,9 +49,17 @@ pub fn resolve(name: &str, spec: &Spec, facts: &Facts, without: &[Feature]) -> R
     };
     let given_up = context.given_up;
     match (process, privileges, context.problems.0.is_empty()) {
-        (Some(process), Some(privileges), true) => {
-            Ok(Jail { name: name.to_owned(), process, root, places, namespaces, exec, privileges, given_up })
-        }
+        (Some(process), Some(privileges), true) => Ok(Jail {
+            name: name.to_owned(),
+            process,
+            root,
+            places,
+            namespaces,
+            network,
+            exec,
+            privileges,
+            given_up,
+        }),
         _ => Err(context.problems),
     }
 }
@@ -64,7 +73,7 @@ pub(super) struct Context<'a> {
 }
 
 impl Context<'_> {
-    fn lacks(&mut self, feature: Feature) -> bool {
+    pub(super) fn lacks(&mut self, feature: Feature) -> bool {
         let lacks = self.without.contains(&feature);
         if lacks {
             let by = format!("--without {}", feature.name());
@@ -162,7 +171,7 @@ impl Context<'_> {
         Some(Identity { user: user.name, group: gid.1, uid: user.uid, gid: gid.0, groups, mapped, at })
     }
 
-    fn group(&mut self, wanted: &At<String>) -> Option<(u32, String)> {
+    pub(super) fn group(&mut self, wanted: &At<String>) -> Option<(u32, String)> {
         match self.facts.groups.get(&wanted.value) {
             Some(Some(group)) => Some((group.gid, group.name.clone())),
             _ => {

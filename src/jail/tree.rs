@@ -339,7 +339,7 @@ fn dev() -> AbsPath {
 }
 
 /// The few errno values that a walk ends with (asm-generic/errno.h), and their usual words.
-mod libc_errno {
+pub(super) mod libc_errno {
     pub const ENOENT: i32 = 2;
     pub const EACCES: i32 = 13;
     pub const ELOOP: i32 = 40;

@@ -7,6 +7,7 @@ use super::{
     Access, Attributes, ExpectedMount, ExpectedProcess, Phase, Plan, Planned, Step, Supervision, TmpfsLimits,
     TreeKind, Unshared, UserMap,
 };
+use crate::jail::network::Network;
 use crate::jail::path::AbsPath;
 use crate::jail::resolve::Feature;
 use crate::jail::{Jail, Place, Root, What};
@@ -15,6 +16,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 /// Most bytes of a file that is copied into the jail's memory.
 pub const COPY_LIMIT: usize = crate::jail::tree::COPY_LIMIT as usize;
+
+/// SD_LISTEN_FDS_START.
+pub const FIRST_PASSED: u32 = 3;
 
 /// The skeleton's own tmpfs: directories, links, and copies of small files.
 const ROOT_LIMITS: TmpfsLimits = TmpfsLimits { size: 32 << 20, inodes: 8192, mode: 0o755 };
@@ -26,6 +30,7 @@ const WRITABLE: Attributes = Attributes { read_only: false, no_exec: true, no_de
 pub fn build(jail: &Jail) -> Plan {
     let mut steps = Steps { exec_by_name: jail.exec.is_some(), ..Steps::default() };
     steps.private(jail);
+    steps.sockets(jail);
     steps.limits(jail);
     steps.namespaces(jail);
     steps.root(jail);
@@ -88,6 +93,14 @@ impl Steps {
             identity.mapped.map(|(uid, gid)| UserMap { uid: (identity.uid, uid), gid: (identity.gid, gid) });
         self.add(Step::Isolate { pid: jail.namespaces.pid, user }, None);
         self.add(Step::MakePrivate, None);
+    }
+
+    /// Before all else: no other step needs as little, and none so often fails.
+    fn sockets(&mut self, jail: &Jail) {
+        let first = FIRST_PASSED + u32::try_from(jail.network.inherited.len()).unwrap_or(u32::MAX / 2);
+        for (descriptor, socket) in (first..).zip(&jail.network.listen) {
+            self.add(Step::Listen { descriptor, socket: socket.clone() }, Some(socket.at));
+        }
     }
 
     fn limits(&mut self, jail: &Jail) {
@@ -155,7 +168,8 @@ impl Steps {
             let mut rules = std::mem::take(&mut self.rules);
             let programs = jail.exec.iter().flatten();
             rules.extend(programs.map(|program| (program.clone(), Access::Execute)));
-            self.add(Step::LandlockRules { abi, rules }, None);
+            let ports = jail.network.ports.clone();
+            self.add(Step::LandlockRules { abi, rules, ports }, None);
         }
     }
 
@@ -228,10 +242,18 @@ impl Steps {
             self.add(Step::DenyWriteExecute, None);
         }
         self.add(Step::CloseDescriptors, None);
+        let Network { inherited, listen, ports } = &jail.network;
+        if !inherited.is_empty() || !listen.is_empty() {
+            let names = inherited.iter().chain(listen.iter().map(|l| &l.name)).cloned().collect();
+            self.add(Step::PassSockets { inherited: inherited.len(), names }, None);
+        }
         if privileges.landlock.is_some() {
             self.add(Step::LandlockRestrict, None);
         }
         if let Some(policy) = &privileges.system_calls {
+            if ports.limited() {
+                self.add(Step::PortFilter, None);
+            }
             self.add(Step::Seccomp(policy.clone()), None);
         }
         let expected = ExpectedProcess {
@@ -239,7 +261,7 @@ impl Steps {
             gid: identity.gid,
             groups: groups(jail),
             capabilities: privileges.capabilities,
-            seccomp: privileges.system_calls.is_some(),
+            filters: privileges.system_calls.as_ref().map_or(0, |_| 1 + u32::from(ports.limited())),
         };
         self.add(Step::CheckProcess(expected), None);
         for (resource, limit, at) in &jail.process.rlimits {

@@ -11,6 +11,7 @@ pub mod view;
 
 pub use phase::{PHASES, Phase};
 
+use crate::jail::network::{Listen, TcpPorts};
 use crate::jail::path::AbsPath;
 use crate::jail::{BindKind, GivenUp, Ids, Resource};
 use crate::problem::Span;
@@ -145,6 +146,13 @@ pub enum Step {
         slot: usize,
         /// Host path without symbolic links.
         source: AbsPath,
+    },
+    /// Open a socket in the host's network, to be passed in.
+    Listen {
+        /// Its number in the program.
+        descriptor: u32,
+        /// Where and how.
+        socket: Listen,
     },
     /// setrlimit(2) of a hard limit above the caller's, while there is a right to.
     RaiseLimit {
@@ -302,11 +310,22 @@ pub enum Step {
         abi: u32,
         /// Rights by place.
         rules: Vec<(AbsPath, Access)>,
+        /// The only TCP ports.
+        ports: TcpPorts,
     },
     /// Enforce the ruleset.
     LandlockRestrict,
     /// Every descriptor but 0-2 closes at exec.
     CloseDescriptors,
+    /// Descriptors 3 and up stay open at exec, and the program is told of them (sd_listen_fds(3)).
+    PassSockets {
+        /// How many of them a service manager has passed to jail; they come first.
+        inherited: usize,
+        /// Of all.
+        names: Vec<String>,
+    },
+    /// The filter for what Landlock's port rules do not see.
+    PortFilter,
     /// The system-call filter.
     Seccomp(Policy),
     /// Read ids, groups, capability sets, no_new_privs and seccomp state back and compare.
@@ -377,6 +396,6 @@ pub struct ExpectedProcess {
     pub groups: Option<Vec<u32>>,
     /// All five sets.
     pub capabilities: u64,
-    /// A filter is in force.
-    pub seccomp: bool,
+    /// How many filters the plan installs.
+    pub filters: u32,
 }

@@ -59,7 +59,7 @@ impl Step {
         use Step::*;
         match self {
             Isolate { .. } | MakePrivate => Phase::Private,
-            CreateDirectory { .. } | OpenTree { .. } | OpenFile { .. } => Phase::Open,
+            Listen { .. } | CreateDirectory { .. } | OpenTree { .. } | OpenFile { .. } => Phase::Open,
             RaiseLimit { .. } | OomScoreAdjust(_) | Nice(_) => Phase::Limits,
             Unshare(_) | LoopbackUp | Keyring => Phase::Namespaces,
             NewRoot(_)
@@ -90,6 +90,8 @@ impl Step {
             | DenyWriteExecute
             | LandlockRestrict
             | CloseDescriptors
+            | PassSockets { .. }
+            | PortFilter
             | Seccomp(_)
             | CheckProcess(_)
             | Rlimit { .. }

@@ -3,9 +3,10 @@
 //! Must not know: how a step is done.
 #![forbid(unsafe_code)]
 
-use super::build::in_phase;
+use super::build::{FIRST_PASSED, in_phase};
 use super::{Access, Attributes, PHASES, Plan, Planned, Step, TreeKind, Unshared};
 use crate::jail::Ids;
+use crate::jail::network::{Endpoint, Listen, TcpPorts};
 use crate::jail::resolve::CAPABILITIES;
 use crate::jail::signals;
 use crate::problem::{Paint, Sources, printable};
@@ -99,6 +100,7 @@ pub fn describe(step: &Step) -> String {
         Step::RaiseLimit { resource, hard } => {
             format!("let {} be limited to {}", resource.name, limit(*hard))
         }
+        Step::Listen { descriptor, socket } => listen(*descriptor, socket),
         Step::Rlimit { resource, soft, hard } => {
             format!("limit {} to {} (hard {})", resource.name, limit(*soft), limit(*hard))
         }
@@ -147,9 +149,9 @@ pub fn describe(step: &Step) -> String {
         Step::CheckMounts(expected) => {
             format!("check: these {} mounts and no other, as planned", expected.len())
         }
-        Step::LandlockRules { abi, rules } => {
+        Step::LandlockRules { abi, rules, ports } => {
             let rules: Vec<String> = rules.iter().map(|(p, a)| format!("{p} {}", access(*a))).collect();
-            format!("Landlock rules (ABI {abi}): {}", rules.join(", "))
+            format!("Landlock rules (ABI {abi}): {}{}", rules.join(", "), tcp_ports(ports))
         }
         Step::Hostname(name) => format!("host name {name}"),
         Step::Umask(mask) => format!("umask {mask:04o}"),
@@ -171,6 +173,13 @@ pub fn describe(step: &Step) -> String {
         Step::DenyWriteExecute => "no memory both writable and executable".into(),
         Step::LandlockRestrict => "enforce Landlock".into(),
         Step::CloseDescriptors => "close every descriptor but 0-2".into(),
+        Step::PassSockets { names, .. } => {
+            let each = (FIRST_PASSED..).zip(names).map(|(n, name)| format!("{n} {name}"));
+            format!("pass on as LISTEN_FDS: {}", each.collect::<Vec<_>>().join(", "))
+        }
+        Step::PortFilter => {
+            "system calls: no MPTCP, SCTP and SMC sockets, no TCP Fast Open, whose ports Landlock does not see".into()
+        }
         Step::Seccomp(policy) => format!("system calls: {}", policy.summary()),
         Step::CheckProcess(e) => format!(
             "check: uid {}, gid {}, groups, {}, no_new_privs, seccomp",
@@ -196,6 +205,36 @@ pub fn describe(step: &Step) -> String {
             )
         }
     }
+}
+
+fn listen(descriptor: u32, socket: &Listen) -> String {
+    let mut line = format!("listen on {}, descriptor {descriptor}", socket.endpoint);
+    match &socket.endpoint {
+        Endpoint::Udp(_) => {}
+        Endpoint::Tcp(_) => line += &format!(", backlog {}", socket.backlog),
+        Endpoint::Unix { mode, uid, gid, .. } => {
+            line += &format!(", backlog {}, mode {mode:04o}", socket.backlog);
+            let id = |id: &Option<u32>| id.map_or("the caller".into(), |id| id.to_string());
+            if uid.is_some() || gid.is_some() {
+                line += &format!(", owner {}:{}", id(uid), id(gid));
+            }
+        }
+    }
+    if socket.non_blocking {
+        line += ", non-blocking";
+    }
+    line
+}
+
+fn tcp_ports(ports: &TcpPorts) -> String {
+    let words = |verb: &str, ports: &Option<Vec<u16>>| match ports.as_deref() {
+        None => String::new(),
+        Some([]) => format!("; TCP {verb} none"),
+        Some(ports) => {
+            format!("; TCP {verb} {}", ports.iter().map(u16::to_string).collect::<Vec<_>>().join(" "))
+        }
+    };
+    words("bind", &ports.bind) + &words("connect", &ports.connect)
 }
 
 fn quoted(word: &str) -> String {

@@ -26,6 +26,7 @@ mod groups;
 mod help;
 mod list;
 mod policy;
+mod ports;
 mod program;
 #[cfg(test)]
 mod tests;
@@ -36,4 +37,5 @@ pub use groups::{Group, REVIEWED, group, groups};
 pub use help::describe;
 pub use list::resolve;
 pub use policy::{Action, Policy, Verdict};
+pub use ports::PORTS_PROGRAM;
 pub use program::{Instruction, SERVICE_PROGRAM, compile};

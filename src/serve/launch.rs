@@ -4,6 +4,7 @@
 //! Must not know: what the steps do.
 
 use super::outer::{Outer, undo};
+use super::sockets::{self, Held};
 use super::terminal::Relay;
 use super::wire::HANDED_OVER;
 use super::{Outcome, Stopped, failed};
@@ -38,8 +39,8 @@ struct Inheritance {
     terminal: Option<OwnedFd>,
 }
 
-/// Runs a plan whose program gets a pid namespace, to its end.
-pub fn supervised(plan: &Plan) -> Result<Outcome, Stopped> {
+/// Runs a plan whose program gets a pid namespace, to its end. `held` are the sockets that it gets.
+pub fn supervised(plan: &Plan, held: Option<Held>) -> Result<Outcome, Stopped> {
     let early = |call| move |errno| Stopped::Step(failed(0, call, errno));
     // Blocked before the clone: a signal that comes now is kept and forwarded, not lost.
     crate::sys::signal::block_all().map_err(early(Call::Sigaction))?;
@@ -62,8 +63,8 @@ pub fn supervised(plan: &Plan) -> Result<Outcome, Stopped> {
         crate::problem::Kind::SetUp.code().into()
     });
     let child = cloned.map_err(early(Call::Clone))?;
-    drop(inheritance);
-    let created = state.abandon();
+    drop((inheritance, held));
+    let (created, socket_files) = state.abandon();
     let stopped = match (report.failure, report.init, report.executing) {
         (Some(failure), _, _) => Stopped::Step(failure),
         (None, Some(errno), _) => Stopped::Init(errno),
@@ -74,6 +75,7 @@ pub fn supervised(plan: &Plan) -> Result<Outcome, Stopped> {
             if ended.is_err() {
                 undo(plan, &created);
             }
+            sockets::remove(&socket_files);
             return ended;
         }
     };
@@ -81,6 +83,7 @@ pub fn supervised(plan: &Plan) -> Result<Outcome, Stopped> {
         log::debug!("waitpid: {errno}");
     }
     undo(plan, &created);
+    sockets::remove(&socket_files);
     Err(stopped)
 }
 

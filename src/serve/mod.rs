@@ -15,6 +15,7 @@ mod janitor;
 mod launch;
 pub mod machine;
 mod outer;
+mod sockets;
 mod terminal;
 pub mod wire;
 
@@ -53,7 +54,15 @@ pub fn run(plan: &Plan) -> Result<Outcome, Stopped> {
     // and none in pid 1.
     let reset = crate::sys::signal::notice_children();
     reset.map_err(|errno| Stopped::Step(failed(0, Call::Sigaction, errno)))?;
-    if plan.supervision.pid_namespace { launch::supervised(plan) } else { Err(in_place(plan)) }
+    let held = sockets::hold(plan);
+    let held = held.map_err(|(step, errno)| Stopped::Step(failed(step, Call::Dup, errno)))?;
+    if plan.supervision.pid_namespace {
+        launch::supervised(plan, held)
+    } else {
+        let stopped = in_place(plan);
+        drop(held);
+        Err(stopped)
+    }
 }
 
 fn failed(step: usize, call: Call, errno: Errno) -> Failure {

@@ -26,7 +26,7 @@ macro_rules! shipped {
 
 /// Specs, sorted by name.
 pub static SPECS: &[Builtin] =
-    shipped!["jails.d/": "hello", "memcached", "nginx", "python", "redis", "shell"];
+    shipped!["jails.d/": "hello", "memcached", "nginx", "nginx-no-network", "python", "redis", "shell"];
 
 /// Building blocks for `include`, sorted by name.
 pub static BLOCKS: &[Builtin] =

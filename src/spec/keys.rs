@@ -7,6 +7,7 @@
 mod entries;
 mod files;
 mod help;
+mod network;
 mod process;
 mod rest;
 #[cfg(test)]
@@ -17,7 +18,9 @@ use super::value::{Item, Reader};
 use std::fmt;
 
 pub use entries::{LINK_ENTRY, PATH_ENTRY, RLIMIT, RLIMITS, ROOT, TEXT_ENTRY, TMPFS_ENTRY};
+
 pub use help::{help_all, help_key, names, reference_markdown};
+pub use network::LISTEN_ENTRY;
 
 /// One key: what it is, and how its value gets into `T` (a [`Spec`], or one entry of a list).
 pub struct Key<T: 'static = Spec> {
@@ -85,6 +88,12 @@ pub enum Kind {
     TextEntries,
     /// `link`.
     LinkEntries,
+    /// `bind`, `connect`.
+    Ports,
+    /// `listen`.
+    ListenEntries,
+    /// One address to listen on.
+    Address,
     /// `env`.
     Environment,
     /// `rlimits`.
@@ -111,6 +120,9 @@ impl fmt::Display for Kind {
             Kind::TmpfsEntries => f.write_str("list of tmpfs entries"),
             Kind::TextEntries => f.write_str("list of text entries"),
             Kind::LinkEntries => f.write_str("list of link entries"),
+            Kind::Ports => f.write_str("list of port numbers"),
+            Kind::ListenEntries => f.write_str("list of listen entries"),
+            Kind::Address => f.write_str("address"),
             Kind::Environment => f.write_str("table of strings"),
             Kind::Rlimits => f.write_str("table of resource limits"),
             Kind::Amount => f.write_str("integer, size or `unlimited`"),
@@ -123,7 +135,7 @@ impl Kind {
     /// The same with its article, as in "must be an octal string".
     pub fn with_article(&self) -> String {
         match self {
-            Kind::Octal | Kind::Integer(..) | Kind::Amount => format!("an {self}"),
+            Kind::Octal | Kind::Integer(..) | Kind::Amount | Kind::Address => format!("an {self}"),
             Kind::Words(_) | Kind::Root => self.to_string(),
             _ => format!("a {self}"),
         }
@@ -156,7 +168,7 @@ pub static TABLES: &[Table] = &[
     Table { name: "", place: "the top level", doc: "what the spec is, and what it builds on" },
     Table { name: "process", place: "[process]", doc: "what runs, as whom, with which surroundings" },
     Table { name: "files", place: "[files]", doc: "what the program sees; what is not named is not there" },
-    Table { name: "network", place: "[network]", doc: "which network it is in" },
+    Table { name: "network", place: "[network]", doc: "which network it is in, and which ports it may use" },
     Table { name: "privileges", place: "[privileges]", doc: "what it may ask of the kernel" },
     Table {
         name: "path entry",
@@ -170,6 +182,11 @@ pub static TABLES: &[Table] = &[
     },
     Table { name: "text entry", place: "a text entry", doc: "an entry of `text`" },
     Table { name: "link entry", place: "a link entry", doc: "an entry of `link`" },
+    Table {
+        name: "listen entry",
+        place: "a listen entry",
+        doc: "an entry of `listen` as a table; a plain string is its `address`",
+    },
     Table { name: "root table", place: "a root table", doc: "`root` as a table" },
     Table { name: "rlimit", place: "a resource limit", doc: "an entry of `rlimits` as a table" },
 ];
@@ -179,7 +196,7 @@ pub static KEYS: &[(&str, &[Key])] = &[
     ("", rest::TOP),
     ("process", process::PROCESS),
     ("files", files::FILES),
-    ("network", rest::NETWORK),
+    ("network", network::NETWORK),
     ("privileges", rest::PRIVILEGES),
 ];
 
@@ -204,6 +221,7 @@ pub fn all() -> impl Iterator<Item = &'static About> {
         .chain(abouts(TMPFS_ENTRY))
         .chain(abouts(TEXT_ENTRY))
         .chain(abouts(LINK_ENTRY))
+        .chain(abouts(LISTEN_ENTRY))
         .chain(abouts(ROOT))
         .chain(abouts(RLIMIT))
 }
@@ -214,13 +232,6 @@ pub static LATER: &[(&str, &str, &str)] = &[
         "",
         "limits",
         "not in this version; under systemd use MemoryMax= and TasksMax= of the unit, or `rlimits` in [process]",
-    ),
-    ("network", "bind", "not in this version; leave it out: which ports may be bound is not limited yet"),
-    ("network", "connect", "not in this version; leave it out: where it may connect to is not limited yet"),
-    (
-        "network",
-        "listen",
-        "not in this version; pass sockets in from systemd (LISTEN_FDS), which works already",
     ),
     (
         "files",

@@ -77,8 +77,13 @@ fn merge_files(base: Files, over: Files) -> Files {
 }
 
 fn merge_network(base: Network, over: Network) -> Network {
-    let Network { mode } = base;
-    Network { mode: over.mode.or(mode) }
+    let Network { mode, bind, connect, listen } = base;
+    Network {
+        mode: over.mode.or(mode),
+        bind: append_some(bind, over.bind),
+        connect: append_some(connect, over.connect),
+        listen: append(listen, over.listen),
+    }
 }
 
 fn merge_privileges(base: Privileges, over: Privileges) -> Privileges {
@@ -111,6 +116,14 @@ fn append_written<T>(base: Option<Vec<T>>, over: Option<Vec<T>>) -> Option<Vec<T
 fn append<T>(mut base: Vec<T>, over: Vec<T>) -> Vec<T> {
     base.extend(over);
     base
+}
+
+/// A list that means something else when it is there and empty than when it is not there.
+fn append_some<T>(base: Option<At<Vec<T>>>, over: Option<At<Vec<T>>>) -> Option<At<Vec<T>>> {
+    match (base, over) {
+        (Some(base), Some(over)) => Some(At::new(append(base.value, over.value), over.at)),
+        (base, over) => over.or(base),
+    }
 }
 
 /// A name keeps the position at which it was first set, and has the value that was set last.

@@ -13,6 +13,7 @@ pub mod parse;
 pub mod value;
 
 use crate::problem::At;
+use core::net::SocketAddr;
 
 /// A spec as written (includes already merged): nothing is resolved or defaulted yet.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -202,6 +203,48 @@ pub struct LinkEntry {
 pub struct Network {
     /// Default: host.
     pub mode: Option<At<NetworkMode>>,
+    /// The only TCP ports that may be bound; `None`: any.
+    pub bind: Option<At<Vec<u16>>>,
+    /// The only TCP ports that may be connected to; `None`: any.
+    pub connect: Option<At<Vec<u16>>>,
+    /// Sockets opened outside and passed in.
+    pub listen: Vec<At<ListenEntry>>,
+}
+
+/// An entry of `listen`.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct ListenEntry {
+    /// Where.
+    pub address: ListenAddress,
+    /// In LISTEN_FDNAMES; default: the jail's name.
+    pub name: Option<String>,
+    /// Connections that wait to be accepted; default: as many as the kernel lets.
+    pub backlog: Option<i64>,
+    /// Set O_NONBLOCK on it.
+    pub non_blocking: bool,
+    /// Permission bits of a unix socket; default 0666.
+    pub mode: Option<u32>,
+    /// Owner of a unix socket; default: who runs `jail`.
+    pub owner: Option<Owner>,
+    /// Group of a unix socket; default: the owner's.
+    pub group: Option<At<String>>,
+}
+
+/// Where a socket listens.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum ListenAddress {
+    /// A TCP port of one address, or of all.
+    Tcp(SocketAddr),
+    /// A UDP port of one address, or of all.
+    Udp(SocketAddr),
+    /// A unix stream socket at this path of the host, as written.
+    Unix(String),
+}
+
+impl Default for ListenAddress {
+    fn default() -> Self {
+        ListenAddress::Unix(String::new())
+    }
 }
 
 /// `mode` of `[network]`.

@@ -4,6 +4,7 @@
 #![forbid(unsafe_code)]
 
 mod entries;
+mod network;
 mod scalar;
 #[cfg(test)]
 mod tests;
@@ -20,6 +21,8 @@ use toml::de::{DeString, DeTable, DeValue};
 pub const NICE: RangeInclusive<i64> = -20..=19;
 /// What /proc/PID/oom_score_adj takes.
 pub const OOM_SCORE_ADJUST: RangeInclusive<i64> = -1000..=1000;
+/// What listen(2) takes; the kernel cuts it down to net.core.somaxconn.
+pub const BACKLOG: RangeInclusive<i64> = 1..=4096;
 /// Inodes of a tmpfs: 0 would mean unlimited to the kernel.
 pub const INODES: RangeInclusive<i64> = 1..=i64::MAX;
 

@@ -3,6 +3,7 @@
 //! The only place with `unsafe`. Must not know: anything of jails. Every function is one call (or
 //! one inseparable pair), takes owned or borrowed descriptors, and returns the errno.
 
+pub mod descriptors;
 pub mod entry;
 pub mod mount;
 pub mod probe;

@@ -53,6 +53,13 @@ pub fn mount_tmpfs(on: &Path) -> Mounted {
     Mounted(on.to_owned())
 }
 
+/// A /run of this thread's own mount table, for root alone to write to; see [`isolated`].
+pub fn own_run() -> Mounted {
+    let flags = MsFlags::MS_NOSUID | MsFlags::MS_NODEV;
+    mount(Some("none"), "/run", Some("tmpfs"), flags, Some("mode=755")).expect("tmpfs mounted");
+    Mounted("/run".into())
+}
+
 /// Mounts made below `path` later spread to every copy of it, as on a host run by systemd.
 pub fn make_shared(path: &Path) {
     let flags = MsFlags::MS_REC | MsFlags::MS_SHARED;

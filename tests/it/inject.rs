@@ -21,9 +21,10 @@ pub fn tests() -> Vec<Test> {
     ]
 }
 
-/// The shipped spec with two additions: a host directory to be made, and a program that leaves a
-/// mark if it ever runs.
+/// The shipped spec with three additions: a host directory to be made, sockets to be passed in, and a
+/// program that leaves a mark if it ever runs.
 fn spec(room: &Room, shipped: &str, privileges: &str) -> PathBuf {
+    let unix = if privileges.is_empty() { ", \"unix:/run/x.sock\"" } else { "" };
     let path = room.path().display();
     room.open_directory("marks");
     let text = format!(
@@ -31,6 +32,7 @@ fn spec(room: &Room, shipped: &str, privileges: &str) -> PathBuf {
          [process]\ncommand = [\"/probe/probe\", \"probe\", \"attempts=no\", \"marker=/marks/ran\"]\n\
          [files]\nread = [{}]\n\
          write = [{{ path = \"{path}/marks\", at = \"/marks\" }}, {{ path = \"{path}/made\", at = \"/made\", create = \"0750\" }}]\n\
+         [network]\nbind = [80]\nlisten = [\"127.0.0.1:99\", \"udp:127.0.0.1:99\"{unix}]\n\
          [privileges]\n{privileges}\n",
         room.probe_entry()
     );
@@ -38,6 +40,7 @@ fn spec(room: &Room, shipped: &str, privileges: &str) -> PathBuf {
 }
 
 fn at_every_step(shipped: &str, privileges: &str) {
+    let _run = host::own_run();
     let room = Room::new();
     let spec = spec(&room, shipped, privileges);
     let plan = finish(&mut jail(["plan".as_ref(), "--json".as_ref(), spec.as_os_str()])).ended(0);
@@ -58,6 +61,7 @@ fn at_every_step(shipped: &str, privileges: &str) {
             run.stderr
         );
         assert_eq!(host::listing(room.path()), files, "the host's files after step {step} failed");
+        assert_eq!(std::fs::read_dir("/run").unwrap().count(), 0, "no socket after step {step} failed");
         wait_until("no process of the start is left", || processes_of(&room.unique()).is_empty());
         assert_eq!(host::snapshot(), before, "the host after step {step} failed");
     }

@@ -16,6 +16,8 @@ mod docs;
 mod filter;
 mod host;
 mod inject;
+mod network;
+mod passed;
 mod plans;
 mod probe;
 mod process;
@@ -58,9 +60,11 @@ fn main() -> ExitCode {
         signals::tests(),
         terminal::tests(),
         inject::tests(),
+        network::tests(),
         #[cfg(target_arch = "x86_64")]
         syscalls::tests(),
         servers::tests(),
+        passed::tests(),
     ];
     let plan = ring::Rings::of_this_machine();
     let trials = tests.into_iter().flatten().map(|test| plan.trial(test)).collect();

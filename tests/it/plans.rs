@@ -31,6 +31,7 @@ pub fn tests() -> Vec<Test> {
     ));
     tests.push(test(Pure, "plans::an_old_kernel_is_one_clear_error", an_old_kernel_is_one_clear_error));
     tests.push(test(Pure, "plans::what_the_kernel_lacks_is_an_error", what_the_kernel_lacks_is_an_error));
+    tests.push(test(Pure, "plans::an_older_landlock_knows_no_ports", an_older_landlock_knows_no_ports));
     tests.push(test(
         Pure,
         "plans::every_shipped_spec_gets_the_whole_kernel_wall",
@@ -81,6 +82,7 @@ pub fn host(questions: &Questions) -> Facts {
         groups: questions.groups.iter().map(|name| (name.clone(), group(name))).collect(),
         paths: questions.paths.iter().map(|path| (path.clone(), fact(path))).collect(),
         links: questions.links.iter().filter_map(|link| Some((link.clone(), common_link(link)?))).collect(),
+        socket_directories: questions.socket_directories.iter().map(|d| (d.clone(), Ok(None))).collect(),
         auto: questions.auto.as_ref().map(|_| (2_000_123, 2_000_123)),
         env: Default::default(),
         programs: questions.programs.iter().map(|path| (path.clone(), program(path))).collect(),
@@ -243,6 +245,36 @@ fn what_the_kernel_lacks_is_an_error() {
         let also = if feature == Feature::Keyring { &[][..] } else { &["exec"] };
         assert_eq!(given_up, [&[feature.name()], also].concat());
     }
+}
+
+/// Ports came with Landlock's fourth version: the key is named, and what gives it up.
+fn an_older_landlock_knows_no_ports() {
+    let old = |facts: &mut Facts| facts.kernel.landlock = 3;
+    let text = "[process]\ncommand = [\"/bin/true\"]\n[network]\nconnect = [443]\n";
+    let resolved = |without: &[Feature], change: fn(&mut Facts)| {
+        let mut problems = Problems::default();
+        let mut sources = Sources::default();
+        let source = sources.add("web.toml", text);
+        let spec = jail::spec::parse::parse(text, source, &mut problems);
+        assert_eq!(problems.0, []);
+        let mut facts = host(&ask(&spec, "web").unwrap());
+        change(&mut facts);
+        resolve("web", &spec, &facts, without)
+            .map_err(|problems| (problems.render(&sources, Paint(false)), problems))
+    };
+    let (text, problems) = resolved(&[], old).unwrap_err();
+    assert_eq!((problems.0.len(), problems.code()), (1, 125));
+    compare(&golden("messages/kernel-without-network-ports.stderr"), &format!("exit 125\n{text}"));
+    let given_up = resolved(&[Feature::NetworkPorts], old).unwrap();
+    assert_eq!(
+        given_up.given_up.iter().map(|g| g.by.as_str()).collect::<Vec<_>>(),
+        ["--without network-ports"]
+    );
+    assert!(!given_up.network.ports.limited());
+    let kept = resolved(&[], |facts| facts.kernel.landlock = 4).unwrap();
+    let plan = print::text(&build::build(&kept), &Sources::default(), Paint(false));
+    assert!(plan.contains("Landlock rules (ABI 4): ") && plan.contains("; TCP connect 443\n"), "{plan}");
+    assert!(plan.contains("no MPTCP") && !plan.contains("TCP bind"), "{plan}");
 }
 
 /// No shipped spec gives anything up.

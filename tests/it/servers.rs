@@ -56,7 +56,7 @@ pub fn tests() -> Vec<Test> {
 
 /// Puts a copy of a host directory (or an empty one) over it, in this test's own mount table, owned
 /// by `user`. The jail then shows the copy.
-fn replace(room: &Room, directory: &str, copy: bool, user: &str) -> PathBuf {
+pub fn replace(room: &Room, directory: &str, copy: bool, user: &str) -> PathBuf {
     let name = directory.trim_start_matches('/').replace('/', "-");
     let own = room.path().join(name);
     if copy {
@@ -74,7 +74,7 @@ fn replace(room: &Room, directory: &str, copy: bool, user: &str) -> PathBuf {
 }
 
 /// A request as a client makes it; the whole answer, or why there is none.
-fn http(port: u16, path: &str) -> Result<String, String> {
+pub fn http(port: u16, path: &str) -> Result<String, String> {
     let url = format!("http://127.0.0.1:{port}{path}");
     let run = Command::new("curl").args(["-sS", "-i", "--max-time", "10", &url]).output().unwrap();
     if run.status.success() {
@@ -101,19 +101,19 @@ fn talk(port: u16, request: &str, end: &str) -> Result<String, String> {
 }
 
 /// A server with its output kept, for when something goes wrong.
-struct Service {
-    live: Option<Live>,
+pub struct Service {
+    pub live: Option<Live>,
     room_name: String,
 }
 
 impl Service {
-    fn start(room: &Room, command: &mut Command) -> Self {
+    pub fn start(room: &Room, command: &mut Command) -> Self {
         let command = command.stdout(Stdio::piped()).stderr(Stdio::piped());
         Service { live: Some(Live::start(command)), room_name: room.unique() }
     }
 
     #[track_caller]
-    fn ready(mut self, what: impl Fn() -> bool) -> Self {
+    pub fn ready(mut self, what: impl Fn() -> bool) -> Self {
         let pid = self.live.as_ref().unwrap().pid();
         let mut gone = false;
         wait_until("the server answers", || {
@@ -126,12 +126,12 @@ impl Service {
         self
     }
 
-    fn signal(&self, number: i32) {
+    pub fn signal(&self, number: i32) {
         self.live.as_ref().unwrap().signal(number);
     }
 
     #[track_caller]
-    fn stops_on(mut self, number: i32) {
+    pub fn stops_on(mut self, number: i32) {
         self.signal(number);
         self.live.take().unwrap().finish().ended(0);
         assert_eq!(processes_of(&self.room_name), [""; 0]);
@@ -144,12 +144,12 @@ fn state(pid: i32) -> char {
 }
 
 /// The host's nginx, as Debian installs it, with its files out of the way.
-fn nginx_host(room: &Room) -> PathBuf {
+pub fn nginx_host(room: &Room) -> PathBuf {
     replace(room, "/var/log/nginx", false, "www-data");
     replace(room, "/etc/nginx", true, "")
 }
 
-fn site(etc: &Path, text: &str) {
+pub fn site(etc: &Path, text: &str) {
     let config = format!(
         "worker_processes 2;\npid /run/nginx.pid;\nerror_log /var/log/nginx/error.log;\nevents {{}}\n\
          http {{ access_log /var/log/nginx/access.log; server {{ listen 80; {text} }} }}\n"

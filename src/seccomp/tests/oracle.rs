@@ -62,6 +62,62 @@ fn check(program: &[Instruction]) {
     }
 }
 
+/// The filter of the port rules: MPTCP and the like, and Fast Open; nothing else.
+#[test]
+fn what_landlock_does_not_see_is_refused_with_port_rules() {
+    let program = &crate::seccomp::PORTS_PROGRAM;
+    check(program);
+    let answer = |number: i64, arguments: [u64; 6]| run(program, OURS, number as u32, arguments).0;
+    let allow = 0x7fff_0000;
+    let socket = |family: i32, kind: i32, protocol: u64| {
+        // Rubbish in the upper halves, which the kernel ignores.
+        let rubbish = 0xdead_beef << 32;
+        let [family, kind] = [family, kind].map(|n| n as u64 | rubbish);
+        answer(libc::SYS_socket, [family, kind, protocol | rubbish, 0, 0, 0])
+    };
+    for family in [libc::AF_INET, libc::AF_INET6] {
+        for flags in [0, libc::SOCK_CLOEXEC, libc::SOCK_NONBLOCK] {
+            for protocol in [0, 6] {
+                assert_eq!(socket(family, libc::SOCK_STREAM | flags, protocol), allow);
+            }
+            for protocol in [0, 1, 17, 58, 136] {
+                assert_eq!(socket(family, libc::SOCK_DGRAM | flags, protocol), allow);
+            }
+            // MPTCP, SCTP, SMC, DCCP.
+            for protocol in [262, 132, 256, 33] {
+                assert_eq!(socket(family, libc::SOCK_STREAM | flags, protocol), errno(93));
+            }
+            assert_eq!(socket(family, libc::SOCK_SEQPACKET | flags, 0), errno(93), "SCTP by default");
+            assert_eq!(socket(family, libc::SOCK_DCCP | flags, 0), errno(93));
+        }
+        assert_eq!(socket(family, libc::SOCK_RAW, 255), allow, "left to CAP_NET_RAW");
+    }
+    assert_eq!(socket(43, libc::SOCK_STREAM, 0), errno(93));
+    assert_eq!(socket(libc::AF_UNIX, libc::SOCK_SEQPACKET, 0), allow);
+    assert_eq!(socket(libc::AF_NETLINK, libc::SOCK_RAW, 15), allow);
+    let flags = |flags: u64| [flags | 1 << 32, flags];
+    for (call, place) in [(libc::SYS_sendto, 3), (libc::SYS_sendmmsg, 3), (libc::SYS_sendmsg, 2)] {
+        for harmless in flags(0x4040) {
+            let mut arguments = [u64::MAX; 6];
+            arguments[place] = harmless;
+            assert_eq!(answer(call, arguments), allow);
+        }
+        for fast_open in flags(0x2000_4000) {
+            let mut arguments = [0; 6];
+            arguments[place] = fast_open;
+            assert_eq!(answer(call, arguments), errno(95));
+        }
+    }
+    for number in (0..500).filter(|n| {
+        ![libc::SYS_socket, libc::SYS_sendto, libc::SYS_sendmsg, libc::SYS_sendmmsg].contains(&i64::from(*n))
+    }) {
+        assert_eq!(run(program, OURS, number, [u64::MAX; 6]), (allow, false), "{number}");
+    }
+    for arch in FOREIGN {
+        assert_eq!(run(program, *arch, libc::SYS_socket as u32, [2, 1, 262, 0, 0, 0]).0, allow);
+    }
+}
+
 fn errno(number: i32) -> u32 {
     0x0005_0000 | number as u32
 }

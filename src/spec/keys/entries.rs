@@ -27,7 +27,7 @@ pub const RLIMITS: &[&str] = &[
 ];
 
 /// One key of an entry: these need less text than the keys of a file.
-const fn key<T>(
+pub(super) const fn key<T>(
     table: &'static str,
     (name, kind, default, example): (&'static str, Kind, &'static str, &'static str),
     doc: &'static str,

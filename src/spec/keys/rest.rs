@@ -1,8 +1,8 @@
-//! Keys of the top level, `[network]` and `[privileges]`.
+//! Keys of the top level and of `[privileges]`.
 #![forbid(unsafe_code)]
 
 use super::{About, Key, Kind, words};
-use crate::spec::{NetworkMode, SystemCallAction};
+use crate::spec::SystemCallAction;
 
 const SINCE: &str = "0.1";
 
@@ -37,22 +37,6 @@ pub static TOP: &[Key] = &[
         set: |spec, reader, item| spec.include.extend(reader.strings(item)),
     },
 ];
-
-/// `[network]`.
-pub static NETWORK: &[Key] = &[Key {
-    about: About {
-        table: "network",
-        name: "mode",
-        kind: Kind::Words(words::<NetworkMode>),
-        default: "host",
-        example: r#""none""#,
-        doc: "the host's network, or nothing but a loopback of its own",
-        more: "`none` still serves: on unix sockets in a shared directory, and on sockets passed in by systemd \
-               (LISTEN_FDS).",
-        since: SINCE,
-    },
-    set: |spec, reader, item| spec.network.mode = reader.word(item),
-}];
 
 /// `[privileges]`.
 pub static PRIVILEGES: &[Key] = &[

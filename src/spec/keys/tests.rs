@@ -56,6 +56,11 @@ fn with_example(about: &About) -> String {
         "link entry" => {
             format!("files.link = [{{ {pair}{}{} }}]", rest("path = \"/x\""), rest("to = \"/y\""))
         }
+        "listen entry" => {
+            let unix = matches!(about.name, "mode" | "owner" | "group");
+            let address = if unix { "address = \"unix:/x\"" } else { "address = \"[::]:1\"" };
+            format!("network.listen = [{{ {pair}{} }}]", rest(address))
+        }
         "root table" => format!("files.root = {{ {pair}{} }}", rest("path = \"/x\"")),
         "rlimit" => {
             format!("process.rlimits.nofile = {{ {pair}{}{} }}", rest("soft = 1"), rest("hard = 2048"))
@@ -117,10 +122,16 @@ fn help_of_one_key() {
     );
     assert_eq!(help_key("process.cwd"), help_key("cwd"));
     let ambiguous = help_key("mode").unwrap();
-    for name in ["network.mode", "path entry.mode", "tmpfs entry.mode", "text entry.mode"] {
+    for name in
+        ["network.mode", "path entry.mode", "tmpfs entry.mode", "text entry.mode", "listen entry.mode"]
+    {
         assert!(ambiguous.contains(&format!("{name} (")), "{ambiguous}");
     }
-    assert!(help_key("[network]").unwrap().starts_with("[network]: which network it is in\n  mode  one of"));
+    assert!(
+        help_key("[network]")
+            .unwrap()
+            .starts_with("[network]: which network it is in, and which ports it may use\n  mode ")
+    );
     assert_eq!(help_key("no-such-key"), None);
     assert_eq!(help_key(""), None);
 }

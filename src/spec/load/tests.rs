@@ -265,7 +265,7 @@ fn listings_show_what_would_be_found() {
     world.write("s/README", "");
     let list = list_in(&world.roots);
     let names: Vec<_> = list.iter().map(|l| l.name.as_str()).collect();
-    assert_eq!(names, ["hello", "memcached", "nginx", "python", "redis", "shell", "zzz"]);
+    assert_eq!(names, ["hello", "memcached", "nginx", "nginx-no-network", "python", "redis", "shell", "zzz"]);
     let by_name = |name: &str| list.iter().find(|l| l.name == name).unwrap();
     assert_eq!(by_name("nginx").description, "mine");
     assert!(by_name("nginx").place.ends_with("/w/nginx.toml"));

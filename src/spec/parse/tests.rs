@@ -41,7 +41,7 @@ jail: unknown key `reed` in [files]
         r"
 jail: unknown key `xyzzy` in [network]
   --> t.toml:2:1    xyzzy = 1
-  help: the keys in [network] are `mode`
+  help: the keys in [network] are `mode`, `bind`, `connect`, `listen`
 ",
     );
     bad(
@@ -101,15 +101,15 @@ jail: unknown table [zoo]
 ",
     );
     bad(
-        "[limits]\nmemory = \"256M\"\n[network]\nbind = [80]\n",
-        r"
+        "[limits]\nmemory = \"256M\"\n[files]\nhide = [\"/etc\"]\n",
+        r#"
 jail: unknown table [limits]
   --> t.toml:1:2    [limits]
   help: not in this version; under systemd use MemoryMax= and TasksMax= of the unit, or `rlimits` in [process]
-jail: unknown key `bind` in [network]
-  --> t.toml:4:1    bind = [80]
-  help: not in this version; leave it out: which ports may be bound is not limited yet
-",
+jail: unknown key `hide` in [files]
+  --> t.toml:4:1    hide = ["/etc"]
+  help: there is no `hide`: a mask is undone by the host's next rename; name fewer paths in `read` instead
+"#,
     );
     bad(
         "process = 3\n[[files]]\n",

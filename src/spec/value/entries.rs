@@ -206,7 +206,7 @@ impl Reader<'_> {
     }
 
     /// One entry written as a table; `None` if it has any mistake, so that half an entry is never used.
-    fn entry<T: Default>(
+    pub(super) fn entry<T: Default>(
         &mut self,
         item: &Item<'_>,
         keys: &'static [Key<T>],

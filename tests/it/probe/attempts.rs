@@ -255,6 +255,9 @@ fn sockets(list: &mut List, arguments: &Arguments) {
     for (name, protocol) in protocols {
         list.add(format!("socket {name}"), || calls::socket(libc::AF_NETLINK, raw, protocol).map(drop));
     }
+    for (name, attempt) in super::ports::attempts(arguments) {
+        list.add(name, attempt);
+    }
     if let Some(name) = arguments.get("abstract") {
         list.add("abstract socket outside", || calls::connect_abstract(name));
     }

@@ -5,6 +5,7 @@
 
 mod attempts;
 mod calls;
+mod ports;
 mod programs;
 mod report;
 

@@ -41,6 +41,15 @@ pub fn main(part: &str, words: &[String]) -> ExitCode {
             std::io::stdin().read_to_string(&mut text).unwrap();
             println!("{} bytes: {text}", text.len());
         }
+        "hold" => {
+            let _held = super::ports::hold(words);
+            say("ready");
+            wait();
+        }
+        "serve" => {
+            say("ready");
+            super::ports::serve();
+        }
         "fill" => fill(&words[0]),
         "calls" => words.iter().for_each(|w| say(&one_call(w))),
         other => panic!("the probe has no part {other}"),
