@@ -181,7 +181,7 @@ pub struct Flags {
     /// Name of the jail (default: the spec's, or the program's)
     #[arg(long, value_name = "NAME")]
     pub name: Option<String>,
-    /// Allow system calls: @group, a call, or -call to refuse one
+    /// Allow more system calls: @group, a call, or -call to refuse one
     #[arg(long, value_name = "CALLS", allow_hyphen_values = true)]
     pub system_calls: Vec<String>,
     /// Do not make this namespace

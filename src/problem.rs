@@ -252,11 +252,16 @@ pub fn printable(text: &str) -> String {
     out
 }
 
-/// The closest of `known` to a mistyped `word`, if one is close enough to be what was meant.
+/// The closest of `known` to a mistyped `word`, if one is close enough to be what was meant: alike as a
+/// whole, or with one letter wrong, missing, too many, or two letters exchanged.
 pub fn did_you_mean<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    let score = |known: &str| {
+        let near = word.len() > 2 && strsim::osa_distance(word, known) == 1;
+        strsim::jaro_winkler(word, known).max(if near { 0.81 } else { 0.0 })
+    };
     known
         .into_iter()
-        .map(|k| (strsim::jaro_winkler(word, k), k))
+        .map(|k| (score(k), k))
         .filter(|(score, _)| *score > 0.8)
         .max_by(|a, b| a.0.total_cmp(&b.0))
         .map(|(_, k)| k)

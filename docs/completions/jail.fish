@@ -39,7 +39,7 @@ complete -c jail -n "__fish_jail_needs_command" -l cap -d 'Keep a capability (`j
 complete -c jail -n "__fish_jail_needs_command" -s e -l env -d 'Set a variable, or keep the caller\'s' -r
 complete -c jail -n "__fish_jail_needs_command" -l cwd -d 'Working directory inside' -r
 complete -c jail -n "__fish_jail_needs_command" -l name -d 'Name of the jail (default: the spec\'s, or the program\'s)' -r
-complete -c jail -n "__fish_jail_needs_command" -l system-calls -d 'Allow system calls: @group, a call, or -call to refuse one' -r
+complete -c jail -n "__fish_jail_needs_command" -l system-calls -d 'Allow more system calls: @group, a call, or -call to refuse one' -r
 complete -c jail -n "__fish_jail_needs_command" -l share -d 'Do not make this namespace' -r -f -a "pid\t'Process ids: the program is executed in place, no helper stays'
 ipc\t'System V IPC and POSIX message queues'
 uts\t'Host name'
@@ -76,7 +76,7 @@ complete -c jail -n "__fish_jail_using_subcommand run" -l cap -d 'Keep a capabil
 complete -c jail -n "__fish_jail_using_subcommand run" -s e -l env -d 'Set a variable, or keep the caller\'s' -r
 complete -c jail -n "__fish_jail_using_subcommand run" -l cwd -d 'Working directory inside' -r
 complete -c jail -n "__fish_jail_using_subcommand run" -l name -d 'Name of the jail (default: the spec\'s, or the program\'s)' -r
-complete -c jail -n "__fish_jail_using_subcommand run" -l system-calls -d 'Allow system calls: @group, a call, or -call to refuse one' -r
+complete -c jail -n "__fish_jail_using_subcommand run" -l system-calls -d 'Allow more system calls: @group, a call, or -call to refuse one' -r
 complete -c jail -n "__fish_jail_using_subcommand run" -l share -d 'Do not make this namespace' -r -f -a "pid\t'Process ids: the program is executed in place, no helper stays'
 ipc\t'System V IPC and POSIX message queues'
 uts\t'Host name'
@@ -104,7 +104,7 @@ complete -c jail -n "__fish_jail_using_subcommand plan" -l cap -d 'Keep a capabi
 complete -c jail -n "__fish_jail_using_subcommand plan" -s e -l env -d 'Set a variable, or keep the caller\'s' -r
 complete -c jail -n "__fish_jail_using_subcommand plan" -l cwd -d 'Working directory inside' -r
 complete -c jail -n "__fish_jail_using_subcommand plan" -l name -d 'Name of the jail (default: the spec\'s, or the program\'s)' -r
-complete -c jail -n "__fish_jail_using_subcommand plan" -l system-calls -d 'Allow system calls: @group, a call, or -call to refuse one' -r
+complete -c jail -n "__fish_jail_using_subcommand plan" -l system-calls -d 'Allow more system calls: @group, a call, or -call to refuse one' -r
 complete -c jail -n "__fish_jail_using_subcommand plan" -l share -d 'Do not make this namespace' -r -f -a "pid\t'Process ids: the program is executed in place, no helper stays'
 ipc\t'System V IPC and POSIX message queues'
 uts\t'Host name'

@@ -3,12 +3,10 @@
 //! Must not know: how it was set up. A difference is a failure of its own step, with the index of
 //! what differs.
 
-use super::{Call, Fault, Named, State};
-use crate::jail::path::AbsPath;
-use crate::plan::{Attributes, ExpectedMount, ExpectedProcess};
+use super::{Call, Fault, Named, State, table};
+use crate::plan::{ExpectedMount, ExpectedProcess};
 use nix::errno::Errno;
 use rustix::fs::{CWD, Mode, OFlags};
-use std::collections::BTreeMap;
 use std::os::fd::{AsFd, OwnedFd};
 
 /// The host's /proc, held over the pivot. A real procfs: its magic is checked, not its name.
@@ -38,12 +36,13 @@ pub fn open_status(state: &State) -> Result<OwnedFd, Fault> {
 /// /dev/tty, which a jail may be without.
 pub fn has_terminal(state: &State) -> Result<bool, Fault> {
     let stat = read_all(&open_own(state, "self/stat")?)?;
+    let stat = String::from_utf8_lossy(&stat);
     // The name before the last parenthesis may hold blanks; then: state, ppid, pgrp, session, tty_nr.
     let tty = stat.rsplit_once(')').and_then(|(_, rest)| rest.split_whitespace().nth(4));
     Ok(tty != Some("0"))
 }
 
-fn read_all(file: &OwnedFd) -> Result<String, Fault> {
+fn read_all(file: &OwnedFd) -> Result<Vec<u8>, Fault> {
     let mut content = Vec::with_capacity(4096);
     let mut buffer = [0u8; 4096];
     loop {
@@ -53,17 +52,21 @@ fn read_all(file: &OwnedFd) -> Result<String, Fault> {
         }
         content.extend_from_slice(buffer.get(..n).unwrap_or(&[]));
     }
-    Ok(String::from_utf8_lossy(&content).into_owned())
+    Ok(content)
+}
+
+fn read_text(file: &OwnedFd) -> Result<String, Fault> {
+    String::from_utf8(read_all(file)?).map_err(|_| Fault::new(Call::Read, Errno::EILSEQ))
 }
 
 pub fn mounts(state: &State, expected: &[ExpectedMount]) -> Result<(), Fault> {
     let table = read_all(&open_own(state, "self/mountinfo")?)?;
-    compare_mounts(&table, expected).map_err(Fault::difference)
+    table::compare(&table, expected).map_err(Fault::difference)
 }
 
 pub fn process(state: &State, expected: &ExpectedProcess) -> Result<(), Fault> {
     let status = state.status.as_ref().ok_or(Fault::new(Call::Read, Errno::EBADF))?;
-    compare_process(&read_all(status)?, expected, state.filters).map_err(Fault::difference)
+    compare_process(&read_text(status)?, expected, state.filters).map_err(Fault::difference)
 }
 
 /// How many filters this process is under already: a container's, or a service manager's.
@@ -72,95 +75,8 @@ pub fn filters(state: &State) -> Result<u32, Fault> {
     if !crate::sys::process::is_filtered().unwrap_or(false) {
         return Ok(0);
     }
-    let status = read_all(&open_status(state)?)?;
+    let status = read_text(&open_status(state)?)?;
     status_field(&status, "Seccomp_filters").parse().map_err(|_| Fault::new(Call::Read, Errno::ENODATA))
-}
-
-/// One line of mountinfo (proc_pid_mountinfo(5)).
-struct Mount {
-    path: String,
-    attributes: Attributes,
-    nosuid: bool,
-    kind: String,
-    propagates: bool,
-}
-
-fn parse_mount(line: &str) -> Option<Mount> {
-    let (left, right) = line.split_once(" - ")?;
-    let mut fields = left.split(' ').skip(4);
-    let path = unescape(fields.next()?);
-    let options = fields.next()?;
-    let has = |wanted: &str| options.split(',').any(|o| o == wanted);
-    Some(Mount {
-        path,
-        attributes: Attributes { read_only: has("ro"), no_exec: has("noexec"), no_dev: has("nodev") },
-        nosuid: has("nosuid"),
-        kind: right.split(' ').next()?.to_owned(),
-        propagates: fields.next().is_some(),
-    })
-}
-
-/// Undoes the kernel's octal escapes of space, tab, newline and backslash.
-fn unescape(text: &str) -> String {
-    let mut out = Vec::with_capacity(text.len());
-    let mut rest = text.as_bytes();
-    while let Some((&first, tail)) = rest.split_first() {
-        let code = tail
-            .get(..3)
-            .and_then(|d| std::str::from_utf8(d).ok())
-            .and_then(|d| u8::from_str_radix(d, 8).ok());
-        match (first, code) {
-            (b'\\', Some(code)) => {
-                out.push(code);
-                rest = tail.get(3..).unwrap_or(&[]);
-            }
-            _ => {
-                out.push(first);
-                rest = tail;
-            }
-        }
-    }
-    String::from_utf8_lossy(&out).into_owned()
-}
-
-/// The planned mount at the path, or the closest one above it.
-fn nearest(places: &BTreeMap<&str, usize>, path: &AbsPath) -> Option<usize> {
-    let mut upwards = std::iter::once(path.as_str()).chain(path.ancestors());
-    upwards.find_map(|here| places.get(here).copied())
-}
-
-/// `Err` is the index of the expected mount that is missing, doubled, of another kind, or weaker
-/// than planned (also by a mount below it); the length of the list for a mount nobody planned.
-pub fn compare_mounts(table: &str, expected: &[ExpectedMount]) -> Result<(), usize> {
-    let mut seen = vec![0u32; expected.len()];
-    let places: BTreeMap<&str, usize> =
-        expected.iter().enumerate().map(|(i, e)| (e.path.as_str(), i)).collect();
-    for line in table.lines() {
-        let mount = parse_mount(line).ok_or(expected.len())?;
-        let path = AbsPath::new(&mount.path).map_err(|_| expected.len())?;
-        let index = nearest(&places, &path).ok_or(expected.len())?;
-        let plan = expected.get(index).ok_or(expected.len())?;
-        let lacks = |wanted: bool, has: bool| wanted && !has;
-        let (want, has) = (plan.attributes, mount.attributes);
-        if mount.propagates
-            || !mount.nosuid
-            || lacks(want.read_only, has.read_only)
-            || lacks(want.no_exec, has.no_exec)
-            || lacks(want.no_dev, has.no_dev)
-        {
-            return Err(index);
-        }
-        if path == plan.path {
-            seen[index] += 1;
-            if plan.kind.is_some_and(|kind| kind != mount.kind) {
-                return Err(index);
-            }
-        } else if plan.kind.is_some() && path != plan.path {
-            // Nothing can be mounted below a file system of our own making unless it was planned.
-            return Err(expected.len());
-        }
-    }
-    seen.iter().position(|n| *n != 1).map_or(Ok(()), Err)
 }
 
 /// What [`compare_process`] looks at, in the order of its indices.
@@ -218,44 +134,6 @@ pub fn compare_process(status: &str, expected: &ExpectedProcess, filters: u32) -
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    const READ: Attributes = Attributes { read_only: true, no_exec: false, no_dev: true };
-
-    fn expect(path: &str, kind: Option<&'static str>) -> ExpectedMount {
-        ExpectedMount { path: AbsPath::new(path).unwrap(), attributes: READ, kind }
-    }
-
-    fn line(path: &str, options: &str, tags: &str, kind: &str) -> String {
-        format!("30 20 0:5 / {path} {options}{tags} - {kind} none rw\n")
-    }
-
-    #[test]
-    fn mounts_as_planned_are_accepted() {
-        let table = line("/", "ro,nosuid,nodev", "", "tmpfs")
-            + &line("/usr", "ro,nosuid,nodev,relatime", "", "ext4")
-            + &line("/usr/my\\040disk", "ro,nosuid,nodev,noexec", "", "xfs");
-        assert_eq!(compare_mounts(&table, &[expect("/", Some("tmpfs")), expect("/usr", None)]), Ok(()));
-    }
-
-    #[test]
-    fn each_weakness_of_a_mount_is_found() {
-        let plan = [expect("/", Some("tmpfs")), expect("/usr", None)];
-        let root = line("/", "ro,nosuid,nodev", "", "tmpfs");
-        let usr = |options, tags| format!("{root}{}", line("/usr", options, tags, "ext4"));
-        assert_eq!(compare_mounts(&usr("rw,nosuid,nodev", ""), &plan), Err(1));
-        assert_eq!(compare_mounts(&usr("ro,nodev", ""), &plan), Err(1));
-        assert_eq!(compare_mounts(&usr("ro,nosuid", ""), &plan), Err(1));
-        assert_eq!(compare_mounts(&usr("ro,nosuid,nodev", " master:3"), &plan), Err(1));
-        assert_eq!(compare_mounts(&root, &plan), Err(1), "missing");
-        let below = usr("ro,nosuid,nodev", "") + &line("/usr/x", "rw,nosuid,nodev", "", "ext4");
-        assert_eq!(compare_mounts(&below, &plan), Err(1), "a writable mount below a read-only one");
-        let twice = usr("ro,nosuid,nodev", "") + &line("/usr", "ro,nosuid,nodev", "", "ext4");
-        assert_eq!(compare_mounts(&twice, &plan), Err(1), "stacked");
-        let alien = usr("ro,nosuid,nodev", "") + &line("/opt", "ro,nosuid,nodev", "", "ext4");
-        assert_eq!(compare_mounts(&alien, &plan), Err(2), "unplanned");
-        let kind = line("/", "ro,nosuid,nodev", "", "ext4") + &line("/usr", "ro,nosuid,nodev", "", "ext4");
-        assert_eq!(compare_mounts(&kind, &plan), Err(0), "another file system");
-    }
 
     fn status(change: (&str, &str)) -> String {
         let fields = [

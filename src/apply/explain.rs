@@ -25,10 +25,16 @@ pub fn problem(plan: &Plan, failure: Failure) -> Problem {
     };
     let cause = match failure.call {
         Call::Compare => difference(step, failure.detail),
+        // Of links it was already said that they lead in a circle: execve follows `#!` lines as well.
+        Call::Execve if failure.errno == Errno::ELOOP as i32 => "its #! line leads back to a script".into(),
         _ => Errno::from_raw(failure.errno).desc().to_owned(),
     };
-    let mut problem =
-        Problem::new(kind, format!("cannot {}: {cause}", intent(step, failure.detail))).at(planned.at);
+    let what = match (step, failure.call) {
+        // The only thing that is opened before the first step.
+        (Step::Isolate { .. }, Call::Open) => "find the host's /proc".into(),
+        _ => intent(step, failure.detail),
+    };
+    let mut problem = Problem::new(kind, format!("cannot {what}: {cause}")).at(planned.at);
     problem.step = Some(format!(
         "step {} of {} ({}): {}",
         failure.step + 1,
@@ -91,7 +97,7 @@ fn object(step: &Step, detail: u32) -> Option<String> {
         | Step::Copy { path, .. }
         | Step::Attach { path, .. }
         | Step::Tmpfs { path, .. }
-        | Step::Devpts { path }
+        | Step::Devpts { path, .. }
         | Step::Proc { path, .. }
         | Step::WorkingDirectory(path) => path.to_string(),
         Step::OpenTree { source, .. } | Step::OpenFile { source, .. } => source.to_string(),
@@ -203,6 +209,7 @@ fn listen_remedy(socket: &Listen, errno: Errno) -> Option<String> {
 fn remedy(step: &Step, failure: Failure) -> Option<String> {
     let errno = Errno::from_raw(failure.errno);
     Some(match (step, errno) {
+        (Step::Isolate { .. }, _) if failure.call == Call::Open => "mount it (mount -t proc proc /proc): jail reads there what the kernel says of its mounts and of itself, before it starts anything".into(),
         (Step::Isolate { user: Some(_), .. }, Errno::EPERM | Errno::EACCES) => "this host forbids user namespaces to users (see sysctl kernel.apparmor_restrict_unprivileged_userns, user.max_user_namespaces); run jail as root".into(),
         (Step::Isolate { .. } | Step::Unshare(_), Errno::EPERM) => "jail needs CAP_SYS_ADMIN to make namespaces: run it as root on the host, not inside a restricted container".into(),
         (Step::Isolate { .. } | Step::Unshare(_), Errno::ENOSPC | Errno::EUSERS) => "a limit of namespaces is reached: see /proc/sys/user/max_*_namespaces".into(),
@@ -215,7 +222,13 @@ fn remedy(step: &Step, failure: Failure) -> Option<String> {
         (Step::Attach { path, make: None, .. } | Step::Tmpfs { path, make: false, .. } | Step::Proc { path, make: false, .. }, Errno::ENOENT) => format!("create {path} in the directory that is shown there: jail never writes into it"),
         (Step::Listen { socket, .. }, _) => return listen_remedy(socket, errno),
         (Step::PassSockets { .. }, Errno::EBADF | Errno::EINVAL | Errno::EMFILE) => "the limit of open files is too low for so many sockets: raise it (ulimit -n)".into(),
+        (Step::Attach { make: None, .. } | Step::Tmpfs { make: false, .. } | Step::Proc { make: false, .. }, Errno::EINVAL | Errno::ENOTDIR) => "what is there is of another kind, or a link: a directory can be mounted only on a directory, and a file only on a file; was it changed just now?".into(),
         (Step::Proc { .. }, Errno::EPERM) => "in a user namespace a new /proc needs a host /proc without anything mounted over it; run jail as root, or write proc = \"none\"".into(),
+        (Step::BoundingSet { .. } | Step::Capabilities(_), Errno::EPERM) => lacks("SETPCAP", "take capabilities away for good"),
+        (Step::Groups(_) | Step::Gid(_), Errno::EPERM) => lacks("SETGID", "set the program's groups"),
+        (Step::Uid(_), Errno::EPERM) => lacks("SETUID", "become the program's user"),
+        (Step::MakePrivate | Step::OpenTree { .. } | Step::NewRoot(_) | Step::PivotRoot | Step::Hostname(_), Errno::EPERM) => lacks("SYS_ADMIN", "make mounts"),
+        (_, Errno::EPERM) if failure.call == Call::Chown => lacks("CHOWN", "hand files to their owners"),
         (Step::RaiseLimit { .. } | Step::Rlimit { .. }, Errno::EPERM) => "raising a hard limit needs CAP_SYS_RESOURCE".into(),
         (Step::Nice(_), Errno::EPERM | Errno::EACCES) => "a lower nice value needs CAP_SYS_NICE".into(),
         (Step::OomScoreAdjust(_), Errno::EPERM | Errno::EACCES) => "a lower score needs CAP_SYS_RESOURCE".into(),
@@ -227,4 +240,11 @@ fn remedy(step: &Step, failure: Failure) -> Option<String> {
         (Step::CheckMounts(_) | Step::CheckProcess(_), _) => "this is a bug in jail or a very unusual kernel: nothing was started; please report it with the output of `jail plan`".into(),
         _ => return None,
     })
+}
+
+/// Root may be without a capability: in a container, or as a unit with a bounding set.
+fn lacks(capability: &str, to: &str) -> String {
+    format!(
+        "jail needs CAP_{capability} to {to}: start it with that capability (CapabilityBoundingSet= of a unit, --cap-add of a container)"
+    )
 }

@@ -10,6 +10,7 @@ mod files;
 mod mounts;
 mod seal;
 mod sockets;
+mod table;
 
 use crate::jail::path::AbsPath;
 use crate::plan::{Planned, Step, print};
@@ -314,7 +315,7 @@ fn run_step(step: &Step, index: usize, state: &mut State) -> Result<(), Fault> {
         Step::Tmpfs { path, limits, owner, attributes, directories, make } => {
             mounts::tmpfs(state, path, *limits, *owner, *attributes, directories, *make)
         }
-        Step::Devpts { path } => mounts::devpts(state, path),
+        Step::Devpts { path, group } => mounts::devpts(state, path, *group),
         Step::Proc { path, subset, make } => mounts::proc(state, path, *subset, *make),
         Step::KeepLive => mounts::keep_live(state),
         Step::PivotRoot => mounts::pivot(state),

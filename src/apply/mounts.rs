@@ -213,10 +213,12 @@ pub fn tmpfs(
     make_and_place(state, &mount, path, make)
 }
 
-pub fn devpts(state: &mut State, path: &AbsPath) -> Result<(), Fault> {
+pub fn devpts(state: &mut State, path: &AbsPath, group: bool) -> Result<(), Fault> {
     let context = rustix::mount::fsopen("devpts", FsOpenFlags::FSOPEN_CLOEXEC).call(Call::Fsopen)?;
     // gid 5 is `tty` everywhere; sshd and script(1) want it. ptmxmode: the node is 000 by default.
-    for (key, value) in [("mode", "620"), ("ptmxmode", "666"), ("gid", "5")] {
+    for (key, value) in
+        [("mode", "620"), ("ptmxmode", "666")].into_iter().chain(group.then_some(("gid", "5")))
+    {
         rustix::mount::fsconfig_set_string(&context, key, value).call(Call::Fsconfig)?;
     }
     let mount = create(context, Attributes { read_only: false, no_exec: true, no_dev: false })?;

@@ -36,7 +36,37 @@ pub fn assume(facts: &mut Facts, spec: &Spec) -> Vec<String> {
     for (path, kind, optional) in named_paths(spec) {
         there(facts, &path, kind, optional, &mut assumed);
     }
+    if let Some(Root::Directory { .. }) = spec.files.root.as_ref().map(|root| &root.value) {
+        places_in_root(facts, spec, &mut assumed);
+    }
     assumed
+}
+
+/// A root that was given has what is mounted on, of the kind of what is mounted.
+fn places_in_root(facts: &mut Facts, spec: &Spec, assumed: &mut Vec<String>) {
+    let made = ["/dev", "/proc"].into_iter().chain(spec.files.tmpfs.iter().map(|e| e.value.path.as_str()));
+    let mut places: Vec<(&str, FileKind)> = made.map(|path| (path, FileKind::Directory)).collect();
+    for entry in spec.files.read.iter().chain(&spec.files.write).map(|entry| &entry.value) {
+        let end = facts.paths.get(entry.path.as_str()).and_then(|fact| fact.end.as_ref().ok());
+        let kind = end.map_or(FileKind::Directory, |end| end.kind);
+        places.push((entry.at.as_ref().unwrap_or(&entry.path), kind));
+    }
+    for (place, kind) in places {
+        let Ok(place) = AbsPath::new(place) else { continue };
+        let above =
+            place.ancestors().filter_map(|up| AbsPath::new(up).ok()).map(|up| (up, FileKind::Directory));
+        for (path, kind) in above.chain([(place.clone(), kind)]) {
+            let known = facts.inside.get(&path).is_some_and(|fact| fact.end.is_ok());
+            if known {
+                continue;
+            }
+            if path == place {
+                assumed.push(format!("the root has {path}"));
+            }
+            let end = End { path: path.clone(), kind, size: 0, mode: 0o755, uid: 0, gid: 0 };
+            facts.inside.insert(path, PathFact { hops: Vec::new(), end: Ok(end) });
+        }
+    }
 }
 
 fn identities(facts: &mut Facts, assumed: &mut Vec<String>) {
@@ -66,9 +96,7 @@ fn named_paths(spec: &Spec) -> Vec<(AbsPath, FileKind, bool)> {
         paths.extend(AbsPath::new(text).ok().map(|path| (path, kind, optional)));
     };
     if let Some(Root::Directory { path, .. }) = files.root.as_ref().map(|root| &root.value) {
-        for below in ["", "/dev", "/proc"] {
-            add(&format!("{path}{below}"), FileKind::Directory, false);
-        }
+        add(path, FileKind::Directory, false);
     }
     for entry in files.read.iter().chain(&files.write).map(|entry| &entry.value) {
         let socket = entry.bind && entry.path.contains("sock");

@@ -127,7 +127,7 @@ pub fn tree(plan: &Plan) -> Node {
                     root.put(&path.join(name), access, String::new());
                 }
             }
-            Step::Devpts { path } => root.put(path, Access::Device, "terminals of its own".into()),
+            Step::Devpts { path, .. } => root.put(path, Access::Device, "terminals of its own".into()),
             Step::Proc { path, subset, .. } => {
                 let note = if *subset { "its own processes" } else { "all of /proc, processes its own" };
                 root.put(path, if *subset { Access::Skeleton } else { Access::Read }, note.into());

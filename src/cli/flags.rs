@@ -45,6 +45,37 @@ pub fn spec(
     line.problems.none_or(spec)
 }
 
+/// Relative host paths are meant from the working directory, as everywhere in a shell. What is a path
+/// inside (DST, a tmpfs, the program) is none of the host's.
+pub fn from_directory(spec: &mut Spec, directory: &str) {
+    let files = &mut spec.files;
+    for entry in files.read.iter_mut().chain(&mut files.write) {
+        entry.value.path = absolute(&entry.value.path, directory);
+    }
+    if let Some(At { value: Root::Directory { path, .. }, .. }) = &mut files.root {
+        *path = absolute(path, directory);
+    }
+}
+
+/// `..` at the beginning goes up from the directory, which has no link in it; behind a name it may mean
+/// another directory than it seems, and stays.
+fn absolute(path: &str, directory: &str) -> String {
+    if path.starts_with('/') {
+        return path.to_owned();
+    }
+    let (mut top, mut rest) = (directory.trim_end_matches('/'), path);
+    loop {
+        let (first, behind) = rest.split_once('/').unwrap_or((rest, ""));
+        match first {
+            ".." => top = top.rsplit_once('/').map_or("", |(above, _)| above),
+            "." => {}
+            "" if !rest.is_empty() => {}
+            _ => return format!("{top}/{rest}"),
+        }
+        rest = behind;
+    }
+}
+
 /// The flags of `[files]`.
 fn files(flags: &Flags, line: &mut Line<'_>, files: &mut Files) {
     files.read = line.all(&flags.read, "read").into_iter().map(plain).collect();

@@ -255,3 +255,33 @@ fn the_name_is_the_flag_or_the_spec_or_the_program() {
         assert_eq!(name(&with(bad), Some("nginx"), &command).unwrap_err().code(), 2, "{bad:?}");
     }
 }
+
+#[test]
+fn relative_host_paths_are_those_of_the_working_directory() {
+    for (path, wanted) in [
+        ("usr", "/work/here/usr"),
+        ("./a/b", "/work/here/a/b"),
+        (".", "/work/here/"),
+        ("..", "/work/"),
+        ("../R", "/work/R"),
+        ("../../../R", "/R"),
+        (".//./../R/", "/work/R/"),
+        // Where `a` may be a link it is refused later.
+        ("a/../b", "/work/here/a/../b"),
+        ("/usr/../etc", "/usr/../etc"),
+    ] {
+        let words = ["--root", path, "--read", path, "--bind", &format!("{path}:at"), "--tmpfs", "tmp"];
+        let words: Vec<String> = ["run"].iter().chain(&words).map(|w| (*w).to_owned()).collect();
+        let Ok(Cli { action: Some(Action::Run(target)), .. }) = parse(&words) else { panic!("{path}") };
+        let mut sources = Sources::default();
+        let mut spec = flags::spec(&target.flags, &target.command, &words, &mut sources).unwrap();
+        flags::from_directory(&mut spec, "/work/here");
+        let files = &spec.files;
+        assert!(
+            matches!(&files.root, Some(At { value: Root::Directory { path, .. }, .. }) if path == wanted)
+        );
+        assert_eq!((files.read[0].value.path.as_str(), files.write[0].value.path.as_str()), (wanted, wanted));
+        assert_eq!(files.write[0].value.at.as_deref(), Some("at"));
+        assert_eq!(files.tmpfs[0].value.path, "tmp");
+    }
+}

@@ -56,7 +56,7 @@ pub fn audit(specs: &[String], wanted: &Wanted<'_>, sources: &mut Sources) -> Re
 fn report(name: &str, without: &[Feature], sources: &mut Sources) -> Result<Report, Problems> {
     let target = Target { spec: Some(name.to_owned()), ..Target::default() };
     let (name, spec) = read_target(&target, &[], sources)?;
-    let questions = jail::ask::ask(&spec, &name)?;
+    let questions = jail::ask::ask(&spec, &name);
     let mut facts = host::answer(&questions)?;
     let assumed = audit::assume(&mut facts, &spec);
     let jail = jail::resolve::resolve(&name, &spec, &facts, without)?;

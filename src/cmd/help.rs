@@ -64,6 +64,10 @@ fn unknown(topic: &str) -> Problem {
         Some(near) => problem.help(format!("did you mean `jail help {near}`?")),
         None => problem,
     };
+    if topic.starts_with('@') {
+        let groups: Vec<&str> = seccomp::groups().iter().map(|group| group.name).collect();
+        return problem.help(format!("the groups are {}", groups.join(" ")));
+    }
     problem.help("topics: spec, a key of a spec, @GROUP, phases, capabilities, or an action such as run")
 }
 

@@ -72,7 +72,7 @@ pub fn dispatch(cli: &Cli, words: &[String], sources: &mut Sources) -> Result<En
 /// From a spec, flags, or both, to the plan. Reads, and changes nothing.
 fn make_plan(target: &Target, words: &[String], sources: &mut Sources) -> Result<Plan, Problems> {
     let (name, spec) = read_target(target, words, sources)?;
-    let questions = jail::ask::ask(&spec, &name)?;
+    let questions = jail::ask::ask(&spec, &name);
     let facts = host::answer(&questions)?;
     let jail = jail::resolve::resolve(&name, &spec, &facts, &target.flags.without)?;
     let plan = plan::build::build(&jail);
@@ -105,8 +105,12 @@ fn read_target(target: &Target, words: &[String], sources: &mut Sources) -> Resu
     if only_spec {
         return Ok((name, base));
     }
-    let over = cli::flags::spec(flags, command, words, sources)?;
-    Ok((name, merge::merge(base, over)))
+    let mut over = cli::flags::spec(flags, command, words, sources)?;
+    if let Some(directory) = std::env::current_dir().ok().and_then(|d| d.into_os_string().into_string().ok())
+    {
+        cli::flags::from_directory(&mut over, &directory);
+    }
+    Ok((name, merge::adjust(base, over)))
 }
 
 /// Whose spec files are believed: what root runs must not be writable by others.

@@ -4,6 +4,7 @@
 
 use crate::problem::{Paint, Problem, Problems, Sources, printable};
 use log::{Level, LevelFilter};
+use nix::errno::Errno;
 use nix::sys::stat::{SFlag, fstat};
 use std::io::{self, ErrorKind, IsTerminal, Write};
 use std::os::fd::AsFd;
@@ -19,7 +20,9 @@ pub fn print(text: &str) -> Result<(), Problems> {
     let written = out.write_all(text.as_bytes()).and_then(|()| out.write_all(ended.as_bytes()));
     match written.and_then(|()| out.flush()) {
         Err(error) if error.kind() != ErrorKind::BrokenPipe => {
-            Err(Problem::set_up(format!("cannot write to standard output: {error}")).into())
+            let why = error.raw_os_error().map_or("it ended", |errno| Errno::from_raw(errno).desc());
+            let problem = Problem::set_up(format!("cannot write to standard output: {why}"));
+            Err(problem.help("is the disk full that it goes to?").into())
         }
         _ => Ok(()),
     }

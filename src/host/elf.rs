@@ -16,6 +16,8 @@ pub enum Form {
     Script(Script),
     /// An ELF file of another machine or word size.
     Foreign,
+    /// An ELF file that ends before its headers say.
+    Truncated,
     /// Neither: execve says ENOEXEC.
     Other,
 }
@@ -72,7 +74,7 @@ pub fn read(file: &File) -> io::Result<Form> {
     let native = start.get(4) == Some(&2) && start.get(5) == Some(&1) && u16_at(&start, 18) == Some(MACHINE);
     match u16_at(&start, 16) {
         _ if !native => Ok(Form::Foreign),
-        Some(ET_EXEC | ET_DYN) => needs(file, &start).map(Form::Elf),
+        Some(ET_EXEC | ET_DYN) => Ok(needs(file, &start)?.map_or(Form::Truncated, Form::Elf)),
         _ => Ok(Form::Other),
     }
 }
@@ -99,10 +101,12 @@ struct Segment {
     size: u64,
 }
 
-fn needs(file: &File, header: &[u8]) -> io::Result<Needs> {
+/// `None`: the program headers, or what is to be loaded, lie beyond the end of the file.
+fn needs(file: &File, header: &[u8]) -> io::Result<Option<Needs>> {
     let table = u64_at(header, 32).unwrap_or(0);
     let (size, count) = (u16_at(header, 54).unwrap_or(0), u16_at(header, 56).unwrap_or(0).min(128));
     let raw = bytes(file, table, usize::from(size) * usize::from(count))?;
+    let whole = header.len() >= 64 && raw.len() == usize::from(size) * usize::from(count);
     let segments: Vec<Segment> = raw
         .chunks_exact(usize::from(size).max(56))
         .filter_map(|h| {
@@ -114,6 +118,11 @@ fn needs(file: &File, header: &[u8]) -> io::Result<Needs> {
             })
         })
         .collect();
+    let length = file.metadata()?.len();
+    let ends = |s: &Segment| s.offset.checked_add(s.size).is_some_and(|end| end <= length);
+    if !whole || !segments.iter().filter(|s| s.kind == PT_LOAD).all(ends) {
+        return Ok(None);
+    }
     let mut needs = Needs::default();
     for segment in &segments {
         match segment.kind {
@@ -122,7 +131,7 @@ fn needs(file: &File, header: &[u8]) -> io::Result<Needs> {
             _ => {}
         }
     }
-    Ok(needs)
+    Ok(Some(needs))
 }
 
 fn dynamic(file: &File, segment: &Segment, segments: &[Segment], needs: &mut Needs) -> io::Result<()> {

@@ -4,12 +4,13 @@
 //! can write them: a jailed service must not be able to feed a file to its operator's tool.
 
 use crate::jail::path::AbsPath;
-use crate::plan::Plan;
 use crate::plan::view::{self, Sight};
+use crate::plan::{Plan, Step};
 use rustix::fs::{CWD, FileType, Mode, OFlags, ResolveFlags};
 use std::fs::{self, File};
 use std::io::Read;
 use std::os::fd::AsRawFd;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 
 /// As many links as the kernel follows (path_resolution(7)).
 const MOST_LINKS: usize = 40;
@@ -21,12 +22,74 @@ const LARGEST: u64 = 256 << 20;
 pub trait View {
     /// What is at `path`; links on the way to it are not followed.
     fn look(&self, path: &AbsPath) -> Sight;
+
+    /// As whom the program runs, in the host's ids; `None`: as one who may execute anything.
+    fn runs_as(&self) -> Option<RunsAs> {
+        None
+    }
+}
+
+/// Whose permissions count.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct RunsAs {
+    /// User.
+    pub uid: u32,
+    /// Main and supplementary groups.
+    pub groups: Vec<u32>,
 }
 
 impl View for Plan {
     fn look(&self, path: &AbsPath) -> Sight {
         view::look(self, path)
     }
+
+    fn runs_as(&self) -> Option<RunsAs> {
+        // CAP_DAC_OVERRIDE and CAP_DAC_READ_SEARCH (linux/capability.h).
+        const ANY: u64 = 1 << 1 | 1 << 2;
+        let steps = || self.steps.iter().map(|planned| &planned.step);
+        let (mut uid, mut groups) = steps().find_map(|step| match step {
+            Step::CheckProcess(p) if p.capabilities & ANY == 0 => {
+                Some((p.uid, [p.groups.clone().unwrap_or_default(), vec![p.gid]].concat()))
+            }
+            _ => None,
+        })?;
+        let map = steps().find_map(|step| if let Step::Isolate { user, .. } = step { *user } else { None });
+        if let Some(map) = map {
+            (uid, groups) = (map.uid.1, vec![map.gid.1]);
+        }
+        Some(RunsAs { uid, groups })
+    }
+}
+
+impl RunsAs {
+    /// Whether this user may execute a file, or search a directory, as far as its mode says.
+    fn may(&self, host: &AbsPath) -> bool {
+        let Ok(file) =
+            File::options().read(true).custom_flags(libc::O_PATH | libc::O_NOFOLLOW).open(host.as_str())
+        else {
+            return true;
+        };
+        let Ok(metadata) = file.metadata() else { return true };
+        let bits = if metadata.uid() == self.uid {
+            metadata.mode() >> 6
+        } else if self.groups.contains(&metadata.gid()) {
+            metadata.mode() >> 3
+        } else {
+            metadata.mode()
+        };
+        // An access list may allow what the mode does not.
+        bits & 1 == 1 || super::paths::has_acl(&file)
+    }
+}
+
+/// The first of the host's directories on the way to a program, or the program, that its user may not
+/// enter or execute; `None` if there is none.
+pub fn forbidden(view: &dyn View, program: &Found) -> Option<(AbsPath, RunsAs)> {
+    let user = view.runs_as()?;
+    let above = program.inside.ancestors().filter_map(|up| find(view, up).ok()?.host);
+    let mut way: Vec<AbsPath> = program.host.iter().cloned().chain(above).collect();
+    way.reverse();
+    way.into_iter().find(|host| !user.may(host)).map(|host| (host, user))
 }
 
 /// What a path leads to inside.

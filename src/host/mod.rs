@@ -13,9 +13,13 @@ pub mod ports;
 mod programs;
 mod users;
 
-use crate::jail::facts::{Caller, Facts, Questions};
+use crate::jail::facts::{Caller, Facts, Mapped, Questions};
+use crate::jail::path::AbsPath;
 use crate::problem::{Problem, Problems};
+use log::trace;
+use nix::errno::Errno;
 use std::io::IsTerminal;
+use std::os::unix::fs::MetadataExt;
 
 /// Answers every question once.
 ///
@@ -49,6 +53,10 @@ pub fn answer(questions: &Questions) -> Result<Facts, Problems> {
         let answer = paths::open_to_others(directory, facts.caller.uid);
         facts.socket_directories.insert(directory.clone(), answer);
     }
+    if let Some(Ok(root)) = questions.root.as_ref().and_then(|r| facts.paths.get(r)).map(|f| &f.end) {
+        let walk = |path: &AbsPath| (path.clone(), paths::walk_in(&root.path, path, facts.caller.uid));
+        facts.inside = questions.inside.iter().map(walk).collect();
+    }
     for link in &questions.links {
         if let Ok(Some(target)) = std::fs::read_link(link.as_str()).map(|t| t.to_str().map(str::to_owned)) {
             facts.links.insert(link.clone(), target);
@@ -68,6 +76,15 @@ pub fn answer(questions: &Questions) -> Result<Facts, Problems> {
             }
         }
     }
+    for (path, fact) in facts.paths.iter().chain(&facts.inside) {
+        match &fact.end {
+            Ok(end) => trace!("{path}: {:?} {} mode {:04o} uid {}", end.kind, end.path, end.mode, end.uid),
+            Err(stop) => trace!("{path}: stopped at {}: {}", stop.path, Errno::from_raw(stop.errno).desc()),
+        }
+    }
+    trace!("caller: {:?}", facts.caller);
+    trace!("kernel: {:?}", facts.kernel);
+    trace!("users: {:?}, groups: {:?}, auto: {:?}", facts.users, facts.groups, facts.auto);
     problems.none_or(facts)
 }
 
@@ -89,6 +106,7 @@ fn caller(problems: &mut Problems) -> Caller {
         uid: geteuid().as_raw(),
         gid,
         groups,
+        mapped: mapped(),
         capabilities: rustix::thread::capabilities(None).map_or(0, |c| c.permitted.bits()),
         terminal: std::io::stdin().is_terminal(),
         can_start_session: !leads_group || leads_session,
@@ -96,10 +114,47 @@ fn caller(problems: &mut Problems) -> Caller {
     }
 }
 
+/// The ids of the user namespace that this process is in. Without /proc nothing is known, and the start
+/// then says that it is missing.
+fn mapped() -> Option<Mapped> {
+    // The inode of the first namespace (PROC_USER_INIT_INO): mostly one call says it all.
+    const FIRST: u64 = 0xefff_fffd;
+    if std::fs::metadata("/proc/self/ns/user").is_ok_and(|namespace| namespace.ino() == FIRST) {
+        return None;
+    }
+    let read = |name: &str| std::fs::read_to_string(format!("/proc/self/{name}")).unwrap_or_default();
+    let (users, groups) = (ranges(&read("uid_map")), ranges(&read("gid_map")));
+    let everybody = |ranges: &[(u32, u32)]| ranges.is_empty() || ranges == [(0, u32::MAX)];
+    let all = everybody(&users) && everybody(&groups);
+    (!all).then(|| Mapped { users, groups, fixed_groups: read("setgroups").trim() == "deny" })
+}
+
+/// First id and count of each line of uid_map or gid_map.
+fn ranges(map: &str) -> Vec<(u32, u32)> {
+    let range = |line: &str| {
+        let mut numbers = line.split_whitespace().map(str::parse);
+        Some((numbers.next()?.ok()?, numbers.nth(1)?.ok()?))
+    };
+    map.lines().filter_map(range).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::jail::path::AbsPath;
+
+    #[test]
+    fn maps_of_user_namespaces() {
+        assert_eq!(ranges("         0          0 4294967295\n"), [(0, u32::MAX)]);
+        assert_eq!(ranges("0 1000 1\n1 100000 65536\n"), [(0, 1), (1, 65536)]);
+        assert_eq!(ranges(""), []);
+        let mapped = |users: &str, fixed_groups| Mapped {
+            users: ranges(users),
+            groups: ranges("0 0 9"),
+            fixed_groups,
+        };
+        assert!(mapped("0 1000 1", false).is_single() && mapped("0 0 9", true).is_single());
+        assert!(!mapped("0 1000 1\n1 100000 65536\n", false).is_single());
+    }
 
     #[test]
     fn every_question_gets_its_answer() {
@@ -109,6 +164,8 @@ mod tests {
             users: vec!["root".into(), "no such user".into()],
             groups: vec!["0".into()],
             paths: vec![path("/"), path("/nonexistent/x")],
+            root: Some(path("/")),
+            inside: vec![path("/proc")],
             links: vec![path("/proc/self"), path("/"), path("/nonexistent")],
             socket_directories: vec![path("/"), path("/nonexistent")],
             auto: Some("test".into()),
@@ -127,6 +184,7 @@ mod tests {
         assert_eq!(facts.socket_directories[&path("/")], Ok(None));
         assert!(facts.socket_directories[&path("/nonexistent")].is_err());
         assert_eq!(facts.caller.sockets, [""; 0]);
+        assert_eq!(facts.inside[&path("/proc")].end.as_ref().unwrap().path, path("/proc"));
         assert!(facts.auto.is_some());
         assert!(facts.programs[&path("/bin/sh")].files.len() >= 2, "the shell and its interpreter");
         assert_eq!(facts.env.keys().collect::<Vec<_>>(), [&set]);

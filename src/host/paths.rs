@@ -24,7 +24,17 @@ pub fn walk(path: &AbsPath, caller: u32) -> PathFact {
         return PathFact { hops: Vec::new(), end: Ok(end(path.clone(), kind, &stat)) };
     }
     let mut hops = Vec::new();
-    let end = slowly(path, caller, &mut hops);
+    let end = Directory::top("/", caller).and_then(|top| slowly(top, path, caller, &mut hops));
+    PathFact { hops, end }
+}
+
+/// Looks at a path in the directory `root`, which has no link in it, as if that were `/`: neither an
+/// absolute link nor `..` leads out of it.
+pub fn walk_in(root: &AbsPath, path: &AbsPath, caller: u32) -> PathFact {
+    let mut hops = Vec::new();
+    let end = Directory::top(root.as_str(), caller).and_then(|top| slowly(top, path, caller, &mut hops));
+    // Who made its links does not matter: they choose among the directory's own files.
+    hops.iter_mut().for_each(|hop| hop.untrusted = None);
     PathFact { hops, end }
 }
 
@@ -45,11 +55,11 @@ fn end(path: AbsPath, kind: FileKind, stat: &Stat) -> End {
     End { path, kind, size, mode: stat.st_mode & 0o7777, uid: stat.st_uid, gid: stat.st_gid }
 }
 
-fn slowly(path: &AbsPath, caller: u32, hops: &mut Vec<Hop>) -> Result<End, Stop> {
+fn slowly(top: Directory, path: &AbsPath, caller: u32, hops: &mut Vec<Hop>) -> Result<End, Stop> {
     let mut rest: Vec<String> = path.components().rev().map(str::to_owned).collect();
     let mut here = AbsPath::root();
     // The directories from `/` to `here`, so that `..` in a link goes where it really leads.
-    let mut above: Vec<Directory> = vec![Directory::top(caller)?];
+    let mut above: Vec<Directory> = vec![top];
     while let Some(name) = rest.pop() {
         match name.as_str() {
             "" | "." => continue,
@@ -110,14 +120,14 @@ fn slowly(path: &AbsPath, caller: u32, hops: &mut Vec<Hop>) -> Result<End, Stop>
 /// What stopped the walk; ENOTDIR for what is no directory.
 pub fn open_to_others(path: &AbsPath, caller: u32) -> Result<Option<AbsPath>, Stop> {
     let mut hops = Vec::new();
-    let end = slowly(path, caller, &mut hops)?;
+    let end = slowly(Directory::top("/", caller)?, path, caller, &mut hops)?;
     if end.kind != FileKind::Directory {
         return Err(Stop { errno: Errno::NOTDIR.raw_os_error(), path: end.path });
     }
     if let Some(open) = hops.into_iter().find_map(|hop| hop.untrusted) {
         return Ok(Some(open));
     }
-    let mut here = Directory::top(caller)?;
+    let mut here = Directory::top("/", caller)?;
     let mut walked = AbsPath::root();
     for name in end.path.components() {
         walked = walked.join(name);
@@ -138,10 +148,11 @@ struct Directory {
 }
 
 impl Directory {
-    fn top(caller: u32) -> Result<Directory, Stop> {
+    fn top(path: &str, caller: u32) -> Result<Directory, Stop> {
         let stop = |errno: Errno| Stop { errno: errno.raw_os_error(), path: AbsPath::root() };
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        let fd = rustix::fs::openat(CWD, "/", flags, Mode::empty()).map_err(stop)?;
+        let resolve = ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
+        let fd = rustix::fs::openat2(CWD, path, flags, Mode::empty(), resolve).map_err(stop)?;
         let stat = rustix::fs::fstat(&fd).map_err(stop)?;
         let untrusted = (!trusted(&fd, &stat, caller)).then(AbsPath::root);
         Ok(Directory { fd, untrusted })
@@ -158,7 +169,7 @@ fn trusted(fd: &OwnedFd, stat: &Stat, caller: u32) -> bool {
 
 /// Whether the group bits are the mask of an access list (acl(5)): then they speak of any user it
 /// names, and a group of 0 says nothing. What cannot be told counts as a list.
-fn has_acl(fd: &OwnedFd) -> bool {
+pub fn has_acl(fd: &impl AsRawFd) -> bool {
     // An O_PATH descriptor refuses fgetxattr(2), but can be named.
     let path = format!("/proc/self/fd/{}", fd.as_raw_fd());
     let size = rustix::fs::getxattr(path, "system.posix_acl_access", &mut [0_u8; 0]);
@@ -320,6 +331,32 @@ mod tests {
         let name = "system.posix_acl_access";
         rustix::fs::setxattr(path.as_str(), name, &list, rustix::fs::XattrFlags::empty()).unwrap();
         assert!(!judged().0);
+    }
+
+    #[test]
+    fn no_link_leads_out_of_a_root() {
+        let p = Place::new();
+        for below in ["image/run/app", "image/etc", "outside"] {
+            fs::create_dir_all(p.path(below).as_str()).unwrap();
+        }
+        for (link, target) in [
+            ("image/absolute", "/run"),
+            ("image/etc/up", "../../../run/app"),
+            ("image/out", "/outside"),
+            ("image/escape", "../outside"),
+        ] {
+            symlink(target, p.path(link).as_str()).unwrap();
+        }
+        let root = p.path("image");
+        let end = |path: &str| walk_in(&root, &AbsPath::new(path).unwrap(), 0).end;
+        for (path, wanted) in
+            [("/absolute/app", "/run/app"), ("/etc/up", "/run/app"), ("/absolute", "/run"), ("/", "/")]
+        {
+            assert_eq!(end(path).unwrap().path.as_str(), wanted, "{path}");
+        }
+        for path in ["/out", "/escape"] {
+            assert_eq!(end(path).unwrap_err().path.as_str(), "/outside", "{path}");
+        }
     }
 
     #[test]

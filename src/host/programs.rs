@@ -62,7 +62,7 @@ fn needs(fact: &PathFact, questions: &Questions, caller: u32) -> Vec<AbsPath> {
             }
             all
         }
-        Some(Ok(Form::Foreign | Form::Other) | Err(_)) => Vec::new(),
+        Some(Ok(Form::Foreign | Form::Truncated | Form::Other) | Err(_)) => Vec::new(),
     }
 }
 

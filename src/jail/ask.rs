@@ -6,7 +6,8 @@
 use super::facts::Questions;
 use super::path::AbsPath;
 use crate::problem::{At, Problem, Problems, Span};
-use crate::spec::{ListenAddress, Root, Spec};
+use crate::spec::{Files, ListenAddress, Root, Spec};
+use std::collections::BTreeSet;
 
 /// Links that every usr-merged distribution has: mirrored when what they lead to is shown.
 const COMMON_LINKS: &[&str] =
@@ -15,13 +16,9 @@ const COMMON_LINKS: &[&str] =
 /// Device nodes that every jail has.
 pub const BASIC_DEVICES: &[&str] = &["null", "zero", "full", "random", "urandom", "tty"];
 
-/// All questions about the host that a spec raises. Each path is checked here: absolute, without
-/// `..`.
-///
-/// # Errors
-/// Every path that cannot be one, at its place.
-pub fn ask(spec: &Spec, name: &str) -> Result<Questions, Problems> {
-    let mut problems = Problems::default();
+/// All questions about the host that a spec raises. What cannot be a path raises none: `resolve` says
+/// so, with all else that is wrong.
+pub fn ask(spec: &Spec, name: &str) -> Questions {
     let mut questions = Questions {
         links: COMMON_LINKS.iter().filter_map(|p| AbsPath::new(p).ok()).collect(),
         env: spec.process.keep_env.iter().map(|e| e.value.clone()).collect(),
@@ -42,34 +39,45 @@ pub fn ask(spec: &Spec, name: &str) -> Result<Questions, Problems> {
             questions.paths.push(path);
         }
     };
-    if let Some(At { value: Root::Directory { path, .. }, at }) = &spec.files.root {
-        let root = checked(path, *at, &mut problems);
-        for below in ["dev", "proc"] {
-            add(root.as_ref().map(|r| r.join(below)));
-        }
-        add(root);
-    }
     for entry in spec.files.read.iter().chain(&spec.files.write) {
-        let path = checked(&entry.value.path, entry.at, &mut problems);
+        let path = AbsPath::new(&entry.value.path).ok();
         if entry.value.create.is_some() {
             add(path.as_ref().and_then(AbsPath::parent));
         }
         add(path);
     }
     for device in &spec.files.dev {
-        if let Some(path) = device_path(&device.value) {
-            add(checked(&path, device.at, &mut problems));
-        }
+        add(device_path(&device.value).and_then(|path| AbsPath::new(&path).ok()));
+    }
+    if let Some(At { value: Root::Directory { path, .. }, .. }) = &spec.files.root {
+        let root = AbsPath::new(path).ok();
+        add(root.clone());
+        questions.root = root;
+        questions.inside = inside(&spec.files);
     }
     questions.programs = super::programs::questions(spec, &questions.search);
     for entry in &spec.network.listen {
         if let ListenAddress::Unix(path) = &entry.value.address {
-            let directory = checked(path, entry.at, &mut problems).and_then(|path| path.parent());
-            questions.socket_directories.extend(directory);
+            questions.socket_directories.extend(AbsPath::new(path).ok().and_then(|path| path.parent()));
         }
         questions.groups.extend(entry.value.group.as_ref().map(|group| group.value.clone()));
     }
-    problems.none_or(questions)
+    questions
+}
+
+/// Every place in a root that was given where something may be mounted, with all above it.
+fn inside(files: &Files) -> Vec<AbsPath> {
+    let shown = files.read.iter().chain(&files.write).map(|e| e.value.at.as_ref().unwrap_or(&e.value.path));
+    let made = files.tmpfs.iter().map(|e| &e.value.path);
+    let made = made.chain(files.text.iter().map(|e| &e.value.path));
+    let made = made.chain(files.link.iter().map(|e| &e.value.path));
+    let places = shown.chain(made).map(String::as_str).chain(["/dev", "/proc"]);
+    let mut inside = BTreeSet::new();
+    for place in places.filter_map(|place| AbsPath::new(place).ok()) {
+        inside.extend(place.ancestors().filter_map(|up| AbsPath::new(up).ok()));
+        inside.insert(place);
+    }
+    inside.into_iter().collect()
 }
 
 /// The directories of the jail's PATH, as far as the spec says it.
@@ -93,7 +101,11 @@ pub fn checked(text: &str, at: Span, problems: &mut Problems) -> Option<AbsPath>
         Ok(path) => Some(path),
         Err(wrong) => {
             let help = match wrong {
-                "is not absolute" => format!("write it from the top: \"/{}\"", text.trim_start_matches("./")),
+                "is not absolute" if text.starts_with('.') => {
+                    "write the whole path, from `/` on: it must not depend on where jail is started"
+                        .to_owned()
+                }
+                "is not absolute" => format!("write it from the top: \"/{text}\""),
                 "contains `..`" => "write the path that is meant, without `..`".to_owned(),
                 _ => "write an absolute path such as \"/usr\"".to_owned(),
             };

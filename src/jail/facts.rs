@@ -19,6 +19,10 @@ pub struct Questions {
     pub links: Vec<AbsPath>,
     /// Directories in which a socket is to be made.
     pub socket_directories: Vec<AbsPath>,
+    /// The host directory that is to be `/`.
+    pub root: Option<AbsPath>,
+    /// Paths in that directory where something is to be mounted, and all above them.
+    pub inside: Vec<AbsPath>,
     /// The jail's name, when the user is `auto`.
     pub auto: Option<String>,
     /// Environment variables to take over.
@@ -44,6 +48,8 @@ pub struct Facts {
     pub groups: BTreeMap<String, Option<Group>>,
     /// By the path asked for.
     pub paths: BTreeMap<AbsPath, PathFact>,
+    /// By the path asked for in `inside`: every link is taken relative to the root directory.
+    pub inside: BTreeMap<AbsPath, PathFact>,
     /// Targets of those `links` that exist.
     pub links: BTreeMap<AbsPath, String>,
     /// By the directory asked for: the topmost directory on the way in which others than root and
@@ -76,6 +82,9 @@ pub struct Caller {
     pub gid: u32,
     /// Supplementary groups other than `gid`.
     pub groups: Vec<u32>,
+    /// Whether jail itself is in a user namespace, and which ids are there: first id and count of each
+    /// range of users and of groups. `None`: all ids.
+    pub mapped: Option<Mapped>,
     /// The permitted capability set.
     pub capabilities: u64,
     /// Standard input is a terminal.
@@ -86,6 +95,26 @@ pub struct Caller {
     /// Names of the sockets that a service manager passed in, as descriptors 3 and up
     /// (sd_listen_fds(3)).
     pub sockets: Vec<String>,
+}
+
+/// The ids that exist in a user namespace (user_namespaces(7)).
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Mapped {
+    /// Ranges of user ids: first, count.
+    pub users: Vec<(u32, u32)>,
+    /// Ranges of group ids.
+    pub groups: Vec<(u32, u32)>,
+    /// setgroups(2) is denied for good in it.
+    pub fixed_groups: bool,
+}
+
+impl Mapped {
+    /// Whether nobody can be but one: no other id exists, or groups cannot be set.
+    pub fn is_single(&self) -> bool {
+        let single =
+            |ranges: &[(u32, u32)]| ranges.iter().map(|(_, count)| u64::from(*count)).sum::<u64>() <= 1;
+        self.fixed_groups || single(&self.users) || single(&self.groups)
+    }
 }
 
 /// What the kernel can do.

@@ -3,13 +3,13 @@
 //! `tree` does `[files]`; this file does the rest. Must not know: how anything is enforced.
 #![forbid(unsafe_code)]
 
-use super::facts::{Facts, User};
+use super::facts::{Facts, Mapped, User};
 pub use super::feature::Feature;
 pub use super::privileges::CAPABILITIES;
 
 use super::path::AbsPath;
-use super::{GivenUp, Identity, Jail, Namespaces, Process, Resource, Root, signals, tree};
-use crate::problem::{At, Problem, Problems, did_you_mean};
+use super::{GivenUp, Identity, Jail, Namespaces, Process, Resource, signals, tree};
+use crate::problem::{At, Problem, Problems, Span, did_you_mean};
 use crate::spec::keys::RLIMITS;
 use crate::spec::{NetworkMode, Rlimit, Spec};
 
@@ -35,11 +35,10 @@ pub fn resolve(name: &str, spec: &Spec, facts: &Facts, without: &[Feature]) -> R
     let identity = context.identity(spec, namespaces.user);
     let privileges = context.privileges(spec, &namespaces);
     let network = context.network(name, spec, &namespaces, identity.as_ref(), privileges.as_ref());
+    // Files are looked at also without a user or a command: all that is wrong is said at once.
+    let owner = identity.clone().unwrap_or_else(unknown);
     let process = context.process(spec, identity);
-    let (root, places) = match &process {
-        Some(process) => tree::build(spec, facts, &process.identity, &namespaces, &mut context.problems),
-        None => (Root::Skeleton, Vec::new()),
-    };
+    let (root, places) = tree::build(spec, facts, &owner, &namespaces, &mut context.problems);
     let exec = match (&process, &privileges) {
         (Some(process), Some(privileges)) => {
             let shown = super::programs::Shown { root: &root, places: &places };
@@ -62,6 +61,12 @@ pub fn resolve(name: &str, spec: &Spec, facts: &Facts, without: &[Feature]) -> R
         }),
         _ => Err(context.problems),
     }
+}
+
+/// In place of a user that there is not, so that the rest of the spec can be looked at.
+fn unknown() -> Identity {
+    let (user, group) = ("nobody".to_owned(), "nogroup".to_owned());
+    Identity { user, group, uid: 65534, gid: 65534, groups: Vec::new(), mapped: None, at: None }
 }
 
 /// What is known so far.
@@ -99,7 +104,9 @@ impl Context<'_> {
     fn namespaces(&mut self, spec: &Spec) -> Namespaces {
         let network = spec.network.mode.as_ref().map_or(NetworkMode::Host, |m| m.value);
         let mut namespaces = Namespaces {
-            user: self.facts.caller.uid != 0,
+            // Root of a namespace with a single id can do no more for a program than any user.
+            user: self.facts.caller.uid != 0
+                || self.facts.caller.mapped.as_ref().is_some_and(Mapped::is_single),
             pid: true,
             ipc: true,
             uts: true,
@@ -145,6 +152,8 @@ impl Context<'_> {
     fn identity(&mut self, spec: &Spec, rootless: bool) -> Option<Identity> {
         let at = spec.process.user.as_ref().map(|u| u.at);
         let wanted = spec.process.user.as_ref().map_or("auto", |u| u.value.as_str());
+        let main = spec.process.group.as_ref().map(|group| self.group(group));
+        let groups: Vec<_> = spec.process.groups.iter().map(|group| self.group(group)).collect();
         let user = if wanted == "auto" {
             let (uid, gid) = self.facts.auto?;
             User { name: "jail".into(), uid, gid, group: "jail".into(), ..User::default() }
@@ -159,16 +168,40 @@ impl Context<'_> {
                 }
             }
         };
-        let mut gid = (user.gid, user.group.clone());
-        if let Some(group) = &spec.process.group {
-            gid = self.group(group)?;
-        }
-        let mut groups: Vec<u32> =
-            spec.process.groups.iter().filter_map(|g| self.group(g)).map(|g| g.0).collect();
+        let gid = main.unwrap_or_else(|| Some((user.gid, user.group.clone())))?;
+        let mut groups: Vec<u32> = groups.into_iter().flatten().map(|(gid, _)| gid).collect();
         groups.sort_unstable();
         groups.dedup();
-        let mapped = if rootless { self.map(spec, wanted, &user, gid.0)? } else { None };
+        let mapped = if rootless {
+            self.map(spec, wanted, &user, gid.0)?
+        } else {
+            self.exist(at, user.uid, &groups.iter().chain([&gid.0]).copied().collect::<Vec<_>>());
+            None
+        };
         Some(Identity { user: user.name, group: gid.1, uid: user.uid, gid: gid.0, groups, mapped, at })
+    }
+
+    /// In a container not every id exists: the kernel would refuse it without a word.
+    fn exist(&mut self, at: Option<Span>, uid: u32, gids: &[u32]) {
+        let Some(mapped) = &self.facts.caller.mapped else { return };
+        let has = |ranges: &[(u32, u32)], id: u32| {
+            ranges.iter().any(|(first, count)| id.checked_sub(*first).is_some_and(|offset| offset < *count))
+        };
+        let words = |ranges: &[(u32, u32)]| -> String {
+            let range = |(first, count): &(u32, u32)| format!("{first}-{}", first.saturating_add(count - 1));
+            ranges.iter().filter(|r| r.1 > 0).map(range).collect::<Vec<_>>().join(", ")
+        };
+        let users = (!has(&mapped.users, uid)).then(|| ("user", uid, words(&mapped.users)));
+        let groups = gids.iter().filter(|gid| !has(&mapped.groups, **gid));
+        for (what, id, there) in users.into_iter().chain(groups.map(|g| ("group", *g, words(&mapped.groups))))
+        {
+            let problem = Problem::set_up(format!(
+                "the {what} id {id} does not exist in the user namespace that jail runs in (a container?)"
+            ));
+            let problem = problem.help(format!("name a user with ids that exist there: {there}"));
+            self.problems
+                .push(problem.help("or give the container more ids (/etc/subuid, /etc/subgid)").at(at));
+        }
     }
 
     pub(super) fn group(&mut self, wanted: &At<String>) -> Option<(u32, String)> {
@@ -189,9 +222,12 @@ impl Context<'_> {
         if wanted != "auto" && (user.uid != caller.uid || gid != caller.gid) {
             let at = spec.process.user.as_ref().map(|u| u.at);
             self.problems.push(
-                Problem::set_up(format!("only root can run a program as {wanted}"))
-                    .at(at)
-                    .help("run jail as root, or write user = \"auto\""),
+                Problem::set_up(match caller.uid {
+                    0 => format!("this user namespace has a single id, so nothing can run in it as {wanted}"),
+                    _ => format!("only root can run a program as {wanted}"),
+                })
+                .at(at)
+                .help("run jail as root, or write user = \"auto\""),
             );
             return None;
         }
@@ -224,7 +260,16 @@ impl Context<'_> {
         if let Some(At { value, at }) = &command
             && let Some(program) = value.first().filter(|p| p.contains('/'))
         {
-            super::ask::checked(program, *at, &mut self.problems);
+            match AbsPath::new(program) {
+                Err("is not absolute") => self.problems.push(
+                    Problem::usage(format!("the program {program:?} is not named by an absolute path"))
+                        .at(*at)
+                        .help("name it as it is called inside, such as \"/usr/bin/id\"; a name without `/` is looked up in the jail's PATH"),
+                ),
+                _ => {
+                    super::ask::checked(program, *at, &mut self.problems);
+                }
+            }
         }
         let signal = |problems: &mut Problems, key: Option<&At<String>>, default: i32| match key {
             None => default,
@@ -276,7 +321,7 @@ impl Context<'_> {
         env
     }
 
-    fn rlimits(&mut self, spec: &Spec) -> Vec<(Resource, Rlimit, Option<crate::problem::Span>)> {
+    fn rlimits(&mut self, spec: &Spec) -> Vec<(Resource, Rlimit, Option<Span>)> {
         let mut limits = Vec::new();
         // A core dump of a server is its memory with all keys, in a file.
         if !spec.process.rlimits.iter().any(|(name, _)| name.value == "core") {

@@ -5,6 +5,7 @@
 //! sorted by path, parents first.
 #![forbid(unsafe_code)]
 
+mod image;
 mod nesting;
 mod system;
 
@@ -27,7 +28,8 @@ pub fn build(
     namespaces: &Namespaces,
     problems: &mut Problems,
 ) -> (Root, Vec<Place>) {
-    let mut tree = Tree { facts, identity, places: BTreeMap::new(), foreign: None, problems };
+    let (places, mount_points) = (BTreeMap::new(), BTreeMap::new());
+    let mut tree = Tree { facts, identity, places, foreign: None, mount_points, problems };
     let root = tree.root(spec);
     for entry in &spec.files.link {
         let target = entry.value.to.clone();
@@ -46,6 +48,7 @@ pub fn build(
     if tree.foreign.is_none() {
         tree.identity_files();
     }
+    tree.follow_image();
     tree.drop_covered();
     tree.check_nesting();
     tree.add_parents();
@@ -60,6 +63,8 @@ struct Tree<'a> {
     places: BTreeMap<AbsPath, Place>,
     /// The host directory that is `/`, if it is not our own skeleton.
     foreign: Option<(AbsPath, Span)>,
+    /// Places that this directory has itself, without links, to be mounted on.
+    mount_points: BTreeMap<AbsPath, FileKind>,
     problems: &'a mut Problems,
 }
 
@@ -121,6 +126,29 @@ impl Tree<'_> {
         false
     }
 
+    /// What is behind a link into /proc is of the process that looks: of jail itself, here.
+    fn leads_into_proc(&mut self, path: &AbsPath, end: &End, at: Span) -> bool {
+        let proc = AbsPath::root().join("proc");
+        let mut hops = self.fact(path).map(|f| f.hops.clone()).unwrap_or_default().into_iter();
+        let into =
+            hops.find(|hop| hop.link.resolve_link(&hop.target).is_some_and(|end| end.is_within(&proc)));
+        let Some(hop) = into.filter(|hop| end.path.is_within(&proc) && !hop.link.is_within(&proc)) else {
+            return false;
+        };
+        let target = &hop.target;
+        let problem = Problem::usage(format!(
+            "{path} leads into /proc by the link {} -> {target}: it would show jail's own process",
+            hop.link
+        ));
+        let entry = format!("{{ path = \"{}\", to = \"{target}\" }}", hop.link);
+        self.problems.push(
+            problem.at(at).help(format!(
+                "put the link into the jail, whose /proc is its own: [files] link = [{entry}]"
+            )),
+        );
+        true
+    }
+
     fn fact(&self, path: &AbsPath) -> Option<&PathFact> {
         self.facts.paths.get(path)
     }
@@ -132,15 +160,15 @@ impl Tree<'_> {
             return;
         }
         let Some(end) = self.end(&path, entry.at, e.follow, Some(e.optional)) else { return };
+        if self.leads_into_proc(&path, &end, entry.at) {
+            return;
+        }
         let inside = match &e.at {
             Some(at) => match checked(at, entry.at, self.problems) {
                 Some(at) => at,
                 None => return,
             },
-            None => {
-                self.mirror(&path, entry.at);
-                end.path.clone()
-            }
+            None => self.same_place(&path, end.path.clone(), entry.at),
         };
         if let Some(what) = self.shown(&end, entry, write) {
             self.place(inside, Some(entry.at), what);
@@ -167,15 +195,23 @@ impl Tree<'_> {
         };
         let inside = match &entry.value.at {
             Some(at) => checked(at, entry.at, self.problems),
-            None => {
-                self.mirror(&parent, entry.at);
-                Some(source)
-            }
+            None if self.foreign.is_some() => Some(path.clone()),
+            None => Some(self.same_place(&parent, source, entry.at)),
         };
         if let Some(inside) = inside {
             self.place(inside, Some(entry.at), what);
         }
         true
+    }
+
+    /// Where a host path appears if nothing else is said: at its end, with the links that lead there.
+    /// A root that was given has links of its own.
+    fn same_place(&mut self, path: &AbsPath, end: AbsPath, at: Span) -> AbsPath {
+        if self.foreign.is_some() {
+            return path.clone();
+        }
+        self.mirror(path, at);
+        end
     }
 
     /// Links met on the way appear inside as they are on the host.
@@ -190,10 +226,12 @@ impl Tree<'_> {
         let e = &entry.value;
         let bind = |kind, exec| What::Bind { source: end.path.clone(), kind, write, exec, create: None };
         let exec = e.exec.unwrap_or(!write);
+        // Nothing is made in a root that was given: there a file is mounted on one.
+        let mounted = self.foreign.is_some() && e.owner.is_none() && e.mode.is_none();
         let refused = match end.kind {
             FileKind::Directory => return Some(bind(BindKind::Directory, exec)),
-            FileKind::File if e.bind => return Some(bind(BindKind::File, exec)),
-            FileKind::Socket if e.bind => return Some(bind(BindKind::Special, exec)),
+            FileKind::File if e.bind || mounted => return Some(bind(BindKind::File, exec)),
+            FileKind::Socket if e.bind || mounted => return Some(bind(BindKind::Special, exec)),
             FileKind::File if write => Problem::set_up(format!("{} is a single file: bound writable it breaks when it is replaced", e.path))
                 .help("show its directory instead (logs and sockets are renamed and made anew)")
                 .help("or write bind = true: a rename on either side then goes unseen by the other"),

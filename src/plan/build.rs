@@ -153,7 +153,7 @@ impl Steps {
         let places: BTreeMap<&str, &What> = jail.places.iter().map(|p| (p.path.as_str(), &p.what)).collect();
         for place in &jail.places {
             let make = ours_at(&places, &place.path).unwrap_or(ours);
-            place_steps(self, place, make);
+            place_steps(self, place, make, jail.namespaces.user);
         }
         if live_files(jail) {
             self.add(Step::KeepLive, None);
@@ -289,7 +289,7 @@ fn ours_at(places: &BTreeMap<&str, &What>, path: &AbsPath) -> Option<bool> {
 }
 
 /// The one place where a kind of place becomes steps.
-fn place_steps(steps: &mut Steps, place: &Place, ours: bool) {
+fn place_steps(steps: &mut Steps, place: &Place, ours: bool, rootless: bool) {
     let (path, at) = (place.path.clone(), place.at);
     match &place.what {
         What::Directory { mode } => steps.add(Step::Directory { path, mode: *mode }, at),
@@ -334,7 +334,7 @@ fn place_steps(steps: &mut Steps, place: &Place, ours: bool) {
         What::Devpts => {
             steps.expect(&path, Attributes { no_dev: false, ..WRITABLE }, Some("devpts"));
             steps.rules.push((path.clone(), Access::Device));
-            steps.add(Step::Devpts { path }, at);
+            steps.add(Step::Devpts { path, group: !rootless }, at);
         }
         What::Proc { subset } => {
             steps.expect(&path, READ_ONLY, Some("proc"));

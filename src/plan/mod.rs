@@ -252,6 +252,8 @@ pub enum Step {
     Devpts {
         /// Where.
         path: AbsPath,
+        /// Terminals belong to the group `tty` (5), which a single-id user namespace does not have.
+        group: bool,
     },
     /// The jail's own /proc.
     Proc {

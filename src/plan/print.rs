@@ -138,7 +138,7 @@ pub fn describe(step: &Step) -> String {
                 attribute_words(*attributes)
             )
         }
-        Step::Devpts { path } => format!("devpts {path}"),
+        Step::Devpts { path, .. } => format!("devpts {path}"),
         Step::Proc { path, subset, .. } => {
             let subset = if *subset { "process directories only" } else { "all of it, read-only" };
             format!("proc {path}, {subset}, others hidden")

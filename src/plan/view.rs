@@ -63,7 +63,7 @@ pub fn look(plan: &Plan, path: &AbsPath) -> Sight {
             Step::Text { path: place, .. } if place == path => offer(place.depth(), Sight::Memory),
             Step::Tmpfs { path: place, .. }
             | Step::Proc { path: place, .. }
-            | Step::Devpts { path: place } => {
+            | Step::Devpts { path: place, .. } => {
                 if path == place {
                     offer(place.depth(), Sight::Directory);
                 } else if path.is_within(place) {

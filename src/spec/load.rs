@@ -13,7 +13,7 @@ mod tests;
 pub use list::{Listing, blocks, blocks_in, list, list_in};
 
 use super::Spec;
-use super::merge::merge;
+use super::merge::{adjust, merge};
 use super::parse::parse;
 use crate::problem::{At, Problem, Problems, Sources};
 use file::Id;
@@ -87,13 +87,17 @@ pub fn load_from(
     let mut specs = Vec::new();
     loader.gather(found, &name, &mut specs);
     let own = specs.last().and_then(|spec| spec.description.clone());
+    let mut additions = Vec::new();
     match local {
-        Ok(Some(local)) => loader.gather(local, &format!("{name}.local"), &mut specs),
+        Ok(Some(local)) => loader.gather(local, &format!("{name}.local"), &mut additions),
         Ok(None) => {}
         Err(problem) => loader.problems.push(problem),
     }
     let problems = loader.problems;
     let mut spec = specs.into_iter().reduce(merge).unwrap_or_default();
+    if let Some(addition) = additions.into_iter().reduce(merge) {
+        spec = adjust(spec, addition);
+    }
     spec.description = spec.description.or(own);
     problems.none_or(Loaded { name, spec, place })
 }

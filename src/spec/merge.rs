@@ -24,6 +24,16 @@ pub fn merge(base: Spec, over: Spec) -> Spec {
     }
 }
 
+/// Lays an addition (a local file, flags) over a whole spec. Where the spec leaves its system calls to
+/// the default, the addition adds to that and does not replace it.
+pub fn adjust(mut base: Spec, over: Spec) -> Spec {
+    let calls = &mut base.privileges.system_calls;
+    if let (true, Some(first)) = (calls.is_empty(), over.privileges.system_calls.first()) {
+        calls.push(At::new("@service".to_owned(), first.at));
+    }
+    merge(base, over)
+}
+
 fn merge_process(base: Process, over: Process) -> Process {
     let Process {
         command,

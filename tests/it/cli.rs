@@ -31,6 +31,7 @@ pub fn tests() -> Vec<Test> {
     tests.push(test(Pure, "cli::golden_messages_follow_the_rules", golden_messages_follow_the_rules));
     tests.push(test(Root, "cli::output_commands_work", output_commands_work));
     tests.push(test(Root, "cli::a_reader_that_goes_away_is_no_error", a_reader_that_goes_away_is_no_error));
+    tests.push(test(Root, "cli::a_full_disk_is_told_in_words", a_full_disk_is_told_in_words));
     tests.push(test(
         Root,
         "cli::lines_of_jailing_and_droot_carry_over",
@@ -80,6 +81,10 @@ fn furnish(room: &Room) -> Vec<UnixListener> {
     mode(&room.file("bin/empty", ""), 0o755);
     room.file("bin/no-x", "#!/bin/sh\n");
     std::fs::copy("/usr/bin/true", at("bin/true")).unwrap();
+    mode(&room.file("bin/private", "#!/bin/sh\n"), 0o700);
+    mode(&room.file("bin/itself", "#!/prog/itself\n"), 0o755);
+    std::fs::write(at("bin/cut"), &std::fs::read("/usr/bin/true").unwrap()[..100]).unwrap();
+    mode(&at("bin/cut"), 0o755);
     // The loader alone, without any library.
     std::fs::create_dir(at("loader")).unwrap();
     for name in ["ld-linux-x86-64.so.2", "ld-linux-aarch64.so.1"] {
@@ -96,7 +101,26 @@ fn furnish(room: &Room) -> Vec<UnixListener> {
     let open = room.open_directory("open");
     symlink("/etc", open.join("link")).unwrap();
     room.file("empty-root/file", "");
+    image(room);
+    symlink("/proc/self/mounts", at("mtab")).unwrap();
+    // Specs that somebody else has put where jail is started.
+    room.file("jails.d/planted.toml", "[process]\ncommand = [\"/bin/true\"]\n");
+    room.file("jails.d/memcached.local.toml", "[process]\nuser = \"root\"\n");
+    for name in ["jails.d/planted.toml", "jails.d/memcached.local.toml", "jails.d"] {
+        nix::unistd::chown(&at(name), Some(nix::unistd::Uid::from_raw(12345)), None).unwrap_or(());
+    }
     vec![UnixListener::bind(at("socket")).unwrap()]
+}
+
+/// A root to be given, with something in the way.
+fn image(room: &Room) {
+    for name in ["image/dev", "image/proc"] {
+        std::fs::create_dir_all(room.path().join(name)).unwrap();
+    }
+    room.file("image/file", "");
+    for (link, target) in [("dangling", "/gone"), ("circle", "circle")] {
+        symlink(target, room.path().join("image").join(link)).unwrap();
+    }
 }
 
 fn message(file: &Path) {
@@ -152,6 +176,16 @@ fn golden_messages_follow_the_rules() {
         }
     }
     assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));
+}
+
+/// A disk that is full, in words.
+fn a_full_disk_is_told_in_words() {
+    let full = || std::fs::File::options().write(true).open("/dev/full").unwrap();
+    let mut command = jail(["help", "spec"]);
+    command.stdout(full()).stderr(std::process::Stdio::piped());
+    let run: Run = crate::run::Live::start(&mut command).finish().ended(125);
+    let first = "jail: cannot write to standard output: No space left on device\n";
+    assert!(run.stderr.starts_with(first) && run.stderr.contains("help: "), "{}", run.stderr);
 }
 
 fn words_of(line: &str) -> Vec<&str> {
@@ -249,7 +283,7 @@ fn lines_of_jailing_and_droot_carry_over() {
 
 fn check_knows_every_shipped_spec() {
     let room = Room::new();
-    let run = finish(jail(["check", "hello", "shell"]).current_dir(room.path())).ended(0);
+    let run = finish(jail(["check", "hello", "shell", "python"]).current_dir(room.path())).ended(0);
     assert_eq!(run.stderr, "");
     let bad = room.file("bad.toml", "[process]\ncommnd = 1\n[files]\nread = [\"relative\"]\nwrte = 2\n");
     let run = finish(&mut jail(["check".as_ref(), bad.as_os_str()])).ended(2);
@@ -270,8 +304,12 @@ fn the_log_is_asked_for() {
     assert_eq!(run(&[], ""), "");
     assert!(run(&["-v"], "").contains("steps"));
     assert!(run(&[], "debug").contains("steps"));
-    let (some, all) = (run(&["-v"], "").lines().count(), run(&["-vv"], "").lines().count());
-    assert!(all >= some, "{all} lines with -vv, {some} with -v");
+    let (some, all) = (run(&["-v"], ""), run(&["-vv"], ""));
+    assert!(all.lines().count() > some.lines().count(), "{all}");
+    // What was found out about the host: each path that was looked at, who calls, the kernel.
+    for detail in ["/usr: Directory", "caller: ", "kernel: "] {
+        assert!(all.contains(detail) && !some.contains(detail), "{detail}: {all}");
+    }
 }
 
 fn colour_is_for_terminals() {

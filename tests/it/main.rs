@@ -15,7 +15,9 @@ mod cli;
 mod docs;
 mod filter;
 mod host;
+mod image;
 mod inject;
+mod nested;
 mod network;
 mod passed;
 mod plans;
@@ -56,6 +58,8 @@ fn main() -> ExitCode {
         shapes::tests(),
         filter::tests(),
         programs::tests(),
+        image::tests(),
+        nested::tests(),
         process::tests(),
         signals::tests(),
         terminal::tests(),

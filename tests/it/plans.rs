@@ -7,11 +7,11 @@ use crate::ring::Ring::Pure;
 use crate::ring::{Test, test};
 use jail::jail::ask::ask;
 use jail::jail::facts::{
-    Caller, End, Facts, FileKind, Group, Hop, Kernel, PathFact, Program, Questions, Stop, User,
+    Caller, End, Facts, FileKind, Group, Hop, Kernel, Mapped, PathFact, Program, Questions, Stop, User,
 };
 use jail::jail::path::AbsPath;
 use jail::jail::resolve::{Feature, resolve};
-use jail::plan::Plan;
+use jail::plan::{Plan, Step};
 use jail::plan::{build, print};
 use jail::problem::{Paint, Problems, Sources};
 use jail::spec::load::{Roots, Trust, load_from};
@@ -32,6 +32,7 @@ pub fn tests() -> Vec<Test> {
     tests.push(test(Pure, "plans::an_old_kernel_is_one_clear_error", an_old_kernel_is_one_clear_error));
     tests.push(test(Pure, "plans::what_the_kernel_lacks_is_an_error", what_the_kernel_lacks_is_an_error));
     tests.push(test(Pure, "plans::an_older_landlock_knows_no_ports", an_older_landlock_knows_no_ports));
+    tests.push(test(Pure, "plans::an_id_that_is_not_mapped_is_named", an_id_that_is_not_mapped_is_named));
     tests.push(test(
         Pure,
         "plans::every_shipped_spec_gets_the_whole_kernel_wall",
@@ -81,6 +82,7 @@ pub fn host(questions: &Questions) -> Facts {
         users: questions.users.iter().map(|name| (name.clone(), user(name))).collect(),
         groups: questions.groups.iter().map(|name| (name.clone(), group(name))).collect(),
         paths: questions.paths.iter().map(|path| (path.clone(), fact(path))).collect(),
+        inside: questions.inside.iter().map(|path| (path.clone(), fact(path))).collect(),
         links: questions.links.iter().filter_map(|link| Some((link.clone(), common_link(link)?))).collect(),
         socket_directories: questions.socket_directories.iter().map(|d| (d.clone(), Ok(None))).collect(),
         auto: questions.auto.as_ref().map(|_| (2_000_123, 2_000_123)),
@@ -171,7 +173,7 @@ fn plan(name: &str, without: &[Feature], change: impl Fn(&mut Facts)) -> (Result
     let nowhere = Roots { working: "/nonexistent".into(), system: "/nonexistent".into() };
     let mut sources = Sources::default();
     let loaded = load_from(&nowhere, name, Trust::Root, &mut sources).unwrap();
-    let questions = ask(&loaded.spec, name).unwrap();
+    let questions = ask(&loaded.spec, name);
     let mut facts = host(&questions);
     change(&mut facts);
     (resolve(name, &loaded.spec, &facts, without).map(|jail| build::build(&jail)), sources)
@@ -257,7 +259,7 @@ fn an_older_landlock_knows_no_ports() {
         let source = sources.add("web.toml", text);
         let spec = jail::spec::parse::parse(text, source, &mut problems);
         assert_eq!(problems.0, []);
-        let mut facts = host(&ask(&spec, "web").unwrap());
+        let mut facts = host(&ask(&spec, "web"));
         change(&mut facts);
         resolve("web", &spec, &facts, without)
             .map_err(|problems| (problems.render(&sources, Paint(false)), problems))
@@ -277,9 +279,26 @@ fn an_older_landlock_knows_no_ports() {
     assert!(plan.contains("no MPTCP") && !plan.contains("TCP bind"), "{plan}");
 }
 
+/// In a container the kernel has only some ids.
+fn an_id_that_is_not_mapped_is_named() {
+    let (refused, sources) = plan("nginx", &[], |facts| {
+        let ids = vec![(0, 1), (1, 20)];
+        facts.caller.mapped = Some(Mapped { users: ids.clone(), groups: ids, fixed_groups: false });
+    });
+    let problems = refused.unwrap_err();
+    let text = format!("exit {}\n{}", problems.code(), problems.render(&sources, Paint(false)));
+    compare(&golden("messages/id-not-mapped.stderr"), &text);
+    // Root of a single id is like any user: one more user namespace, with one id.
+    let (plan, _) = plan("hello", &[], |facts| {
+        let ids = vec![(0, 1)];
+        facts.caller.mapped = Some(Mapped { users: ids.clone(), groups: ids, fixed_groups: true });
+    });
+    let first = plan.unwrap().steps.swap_remove(0).step;
+    assert!(matches!(first, Step::Isolate { user: Some(map), .. } if map.uid == (2_000_123, 0)), "{first:?}");
+}
+
 /// No shipped spec gives anything up.
 fn every_shipped_spec_gets_the_whole_wall() {
-    use jail::plan::Step;
     for spec in jail::spec::builtin::SPECS {
         let (plan, _) = planned(spec.name);
         assert_eq!(plan.given_up, [], "{}", spec.name);

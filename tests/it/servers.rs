@@ -261,20 +261,8 @@ fn nginx_twenty_at_once() {
         room.file(&format!("conf/{index}.conf"), &config);
         let conf = format!("{}/conf:/conf", room.path().display());
         let file = format!("/conf/{index}.conf");
-        let words = [
-            "run",
-            "nginx",
-            "--robind",
-            &conf,
-            "--",
-            "/usr/sbin/nginx",
-            "-c",
-            &file,
-            "-e",
-            "stderr",
-            "-g",
-            "daemon off;",
-        ];
+        let mut words = vec!["run", "nginx", "--robind", &conf, "--", "/usr/sbin/nginx", "-c", &file];
+        words.extend(["-e", "stderr", "-g", "daemon off;"]);
         Service::start(&room, &mut jail(words))
     };
     let services: Vec<Service> = (0..20).map(start).collect();
@@ -305,27 +293,22 @@ fn redis(room: &Room, port: u16) -> Service {
     let port_word = port.to_string();
     let mut words = vec!["run", "redis"];
     if port != 6379 {
-        words.extend([
-            "--",
-            "/usr/bin/redis-server",
-            "/etc/redis/redis.conf",
-            "--daemonize",
-            "no",
-            "--save",
-            "",
-            "--port",
-            &port_word,
-        ]);
+        words.extend(["--", "/usr/bin/redis-server", "/etc/redis/redis.conf", "--daemonize", "no"]);
+        words.extend(["--save", "", "--port", &port_word]);
     }
     Service::start(room, &mut jail(words)).ready(|| redis_cli(port, &["ping"]).is_some_and(|a| a == "PONG"))
 }
 
+/// redis has no reload: it ignores HUP, and takes changes by CONFIG SET.
 fn redis_keeps_its_data() {
     let room = Room::new();
     redis_host(&room);
     let before = host::snapshot();
     let service = redis(&room, 6379);
     assert_eq!(redis_cli(6379, &["set", "key", "value"]).unwrap(), "OK");
+    service.signal(libc::SIGHUP);
+    assert_eq!(redis_cli(6379, &["config", "set", "maxmemory", "64mb"]).unwrap(), "OK");
+    assert!(redis_cli(6379, &["config", "get", "maxmemory"]).unwrap().ends_with("67108864"));
     assert_eq!(redis_cli(6379, &["bgsave"]).unwrap(), "Background saving started");
     wait_until("it saves by a forked child", || {
         redis_cli(6379, &["info", "persistence"]).is_some_and(|i| i.contains("rdb_bgsave_in_progress:0"))

@@ -1,6 +1,8 @@
 //! Diagnoses on a view made by hand, over real programs and over files in a temporary directory.
 
 use super::super::elf;
+use super::super::inside::RunsAs;
+use super::finding::top;
 use super::*;
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
@@ -191,13 +193,12 @@ fn scripts() {
     p.file("relative", "#!bin/sh\n");
     p.file("missing", "#!/opt/none/perl -w\n");
     p.file("chain", "#!/prog/missing\n");
-    p.file("self", "#!/prog/self\n");
     p.file("up", "#!/usr/../bin/sh\n");
     p.file("env", "#!/usr/bin/env sh\n");
     p.file("env-missing", "#!/usr/bin/env nonesuch --flag\n");
     p.file("env-split", "#!/usr/bin/env -S sh -e\n");
     p.file("env-option", "#!/usr/bin/env -i nonesuch\n");
-    for good in ["good", "up", "env", "env-split", "env-option", "self"] {
+    for good in ["good", "up", "env", "env-split", "env-option"] {
         assert_eq!(p.run(good), [], "{good}");
     }
     for crlf in ["crlf", "env-crlf"] {
@@ -330,4 +331,63 @@ fn what_is_suggested_is_not_the_hosts_secrets() {
     for (given, wanted) in table {
         assert_eq!(top(&path(given)), wanted);
     }
+}
+
+#[test]
+fn interpreters_that_lead_back() {
+    let p = Prog::new();
+    p.file("itself", "#!/prog/itself\n");
+    p.file("a", "#!/prog/b\n");
+    p.file("b", "#!/prog/a\n");
+    assert_eq!(p.run("itself"), [Finding::ScriptLoop { script: path("/prog/itself") }]);
+    assert!(matches!(p.run("a")[..], [Finding::ScriptLoop { .. }]), "{:?}", p.run("a"));
+}
+
+#[test]
+fn a_program_that_is_cut_short() {
+    let p = Prog::new();
+    let whole = fs::read("/usr/bin/true").unwrap();
+    p.file("true", &whole[..whole.len() / 2]);
+    assert_eq!(p.run("true"), [Finding::Truncated { path: path("/prog/true") }]);
+}
+
+/// A view with a user.
+struct As<'a>(&'a Fake, RunsAs);
+
+impl View for As<'_> {
+    fn look(&self, path: &AbsPath) -> Sight {
+        self.0.look(path)
+    }
+
+    fn runs_as(&self) -> Option<RunsAs> {
+        Some(self.1.clone())
+    }
+}
+
+#[test]
+fn what_its_user_may_not_execute() {
+    let p = Prog::new();
+    p.file("bin/program", "#!/bin/sh\n");
+    let view = p.view();
+    let host = |below: &str| path(&format!("{}/{below}", p.host()));
+    let mode =
+        |below: &str, mode| fs::set_permissions(host(below).as_str(), fs::Permissions::from_mode(mode));
+    let (own, gid) = (nix::unistd::geteuid().as_raw(), nix::unistd::getegid().as_raw());
+    let found = |uid, groups: &[u32]| {
+        let view = As(&view, RunsAs { uid, groups: groups.to_vec() });
+        let program = path("/prog/bin/program");
+        let findings = diagnose(&view, program.as_str(), std::slice::from_ref(&program), &[]);
+        findings
+            .into_iter()
+            .find_map(|f| if let Finding::Forbidden { host, .. } = f { Some(host) } else { None })
+    };
+    mode(".", 0o755).unwrap();
+    assert_eq!(found(12345, &[]), None);
+    mode("bin/program", 0o710).unwrap();
+    assert_eq!(found(12345, &[12345]), Some(host("bin/program")));
+    assert_eq!(found(12345, &[gid]), None, "its group");
+    assert_eq!(found(own, &[]), None, "its owner");
+    mode("bin/program", 0o755).unwrap();
+    mode("bin", 0o700).unwrap();
+    assert_eq!(found(12345, &[]), Some(host("bin")), "a directory above it");
 }

@@ -94,13 +94,14 @@ fn other_machines_and_other_elf_files() {
 }
 
 #[test]
-fn a_truncated_file_needs_less() {
+fn a_truncated_file_is_told_apart() {
     let whole = elf("/lib/ld", &[(DT_NEEDED, "liba.so"), (DT_RUNPATH, "/opt/x")]);
     for length in 0..whole.len() {
-        if let Form::Elf(needs) = form(&whole[..length]) {
-            assert!(needs.libraries.iter().all(|l| l == "liba.so"));
-        }
+        let wanted = if length >= 20 { Form::Truncated } else { form(&whole[..length]) };
+        assert_eq!(form(&whole[..length]), wanted, "{length} bytes");
+        assert!(!matches!(wanted, Form::Elf(_)), "{length} bytes");
     }
+    assert!(matches!(form(&whole), Form::Elf(_)));
 }
 
 proptest! {

@@ -76,11 +76,10 @@ impl Tree<'_> {
         for place in self.places.values() {
             let owner = match self.above(&place.path) {
                 Above::Ours => continue,
-                Above::Foreign => match place.what {
-                    What::Bind { .. } | What::Tmpfs { .. } | What::Proc { .. } => continue,
-                    _ => Problem::usage(format!("{} cannot be made: the root directory is the host's", place.path))
-                        .help("jail never writes into a root that it was given; put it there yourself, or use a tmpfs above it"),
-                },
+                Above::Foreign => {
+                    found.extend(self.not_mountable(place));
+                    continue;
+                }
                 Above::Bound(top) => match place.what {
                     What::Bind { .. } if matches!(top.what, What::Bind { .. }) => continue,
                     _ if !matches!(top.what, What::Bind { .. }) => Problem::usage(format!(
@@ -88,9 +87,12 @@ impl Tree<'_> {
                         place.path, top.path
                     ))
                     .help("place it elsewhere"),
-                    _ => Problem::usage(format!("{} cannot be placed inside {}, which is the host's own directory", place.path, top.path))
-                        .also("shown here", top.at)
-                        .help(format!("show only what is needed of {} instead of all of it", top.path)),
+                    _ => Problem::usage(format!(
+                        "{} cannot be placed inside {}, which is the host's own directory",
+                        place.path, top.path
+                    ))
+                    .also("shown here", top.at)
+                    .help(format!("show only what is needed of {} instead of all of it", top.path)),
                 },
             };
             found.push(owner.at(place.at));

@@ -40,7 +40,6 @@ impl Tree<'_> {
 
     fn basic_devices(&mut self, spec: &Spec) {
         if self.foreign.is_some() {
-            self.needs_directory("dev");
             let what = What::Tmpfs {
                 size: 1 << 20,
                 inodes: 64,
@@ -83,24 +82,8 @@ impl Tree<'_> {
             return;
         }
         if wanted != Proc::None {
-            self.needs_directory("proc");
             let what = What::Proc { subset: wanted == Proc::Pid };
             self.place_ours("/proc", what);
-        }
-    }
-
-    /// A foreign root must have the directory that is mounted on: nothing is made in it.
-    fn needs_directory(&mut self, name: &str) {
-        if let Some((root, at)) = self.foreign.clone() {
-            let path = root.join(name);
-            let there =
-                self.fact(&path).is_some_and(|f| f.end.as_ref().is_ok_and(|e| e.kind == FileKind::Directory));
-            if !there {
-                let problem =
-                    Problem::set_up(format!("the root {root} has no directory /{name} to mount on")).at(at);
-                let instead = if name == "dev" { "dev = [\"none\"]" } else { "proc = \"none\"" };
-                self.problems.push(problem.help(format!("create {path}, or write [files] {instead}")));
-            }
         }
     }
 

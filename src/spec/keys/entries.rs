@@ -66,7 +66,8 @@ pub static PATH_ENTRY: &[Key<PathEntry>] = &[
         PATH,
         ("bind", Kind::Boolean, "false", "true"),
         "bind a regular file or socket instead of copying it",
-        "A bound file goes stale when the host replaces it by rename, as editors and package managers do.",
+        "A bound file goes stale when the host replaces it by rename, as editors and package managers do. In a \
+         `root` that is a directory both are always bound, on a file that is there.",
         |entry, reader, item| reader.boolean_into(item, &mut entry.bind),
     ),
     key(

@@ -65,7 +65,8 @@ pub static PRIVILEGES: &[Key] = &[
             more: "Applied in the order of writing; `jail help @service` shows a group. A call outside the list \
                    fails with EPERM, see `system-call-action`; one that is newer than the list with ENOSYS, so \
                    that libc falls back. Some calls are allowed with harmless arguments only. `unshare` is in no \
-                   default, because it makes namespaces.",
+                   default, because it makes namespaces. A spec that writes a list has that and not the default; \
+                   NAME.local.toml and --system-calls add to the spec's list, or to @service where it has none.",
             since: SINCE,
         },
         set: |spec, reader, item| spec.privileges.system_calls.extend(reader.strings(item)),

@@ -43,31 +43,45 @@ pub fn named(path: &Path, trust: Option<Trust>) -> Result<Option<Opened>, Proble
     opened(path, trust, open(path, flags(), Mode::empty()))
 }
 
+/// What a name was looked up for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Sought {
+    /// A spec, to be run.
+    Spec,
+    /// A spec or block, to be included.
+    Included,
+    /// The file that adjusts a spec.
+    Local,
+}
+
 /// Opens a file that was found by looking for its name in `directory`; `Ok(None)`: there is none.
 ///
-/// Nobody named this file, so the directory must be trusted as well: in one that others may write
-/// to, a link could choose among root's files.
-pub fn looked_up(directory: &Path, name: &str, trust: Option<Trust>) -> Result<Option<Opened>, Problem> {
+/// Nobody named this file, so the directory must be trusted as well, and first: in one that others
+/// may write to, a link could choose among root's files, and whose the file is says nothing.
+pub fn looked_up(
+    directory: &Path,
+    name: &str,
+    trust: Option<Trust>,
+    sought: Sought,
+) -> Result<Option<Opened>, Problem> {
     let path = directory.join(name);
     let at = match open(directory, OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC, Mode::empty()) {
         Ok(at) => at,
         Err(Errno::ENOENT) => return Ok(None),
         Err(errno) => return Err(cannot("look into", directory, errno)),
     };
-    let Some(found) = opened(&path, trust, openat(&at, name, flags(), Mode::empty()))? else {
-        return Ok(None);
-    };
-    if let Some(trust) = trust {
-        check_directory(&at, directory, &path, trust)?;
+    let opening = openat(&at, name, flags(), Mode::empty());
+    if let (Some(trust), false) = (trust, matches!(opening, Err(Errno::ENOENT))) {
+        check_directory(&at, directory, &path, trust, sought)?;
         // Whoever may write to the directory above can exchange this one.
         for above in above(directory) {
             match open(&above, OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC, Mode::empty()) {
-                Ok(fd) => check_directory(&fd, &above, &path, trust)?,
+                Ok(fd) => check_directory(&fd, &above, &path, trust, sought)?,
                 Err(errno) => return Err(cannot("look into", &above, errno)),
             }
         }
     }
-    Ok(Some(found))
+    opened(&path, trust, opening)
 }
 
 /// The directories whose owner decides what `directory` is: for a relative path all up to the
@@ -143,18 +157,33 @@ fn check_owner(stat: &FileStat, path: &Path, trust: Trust) -> Result<(), Problem
         Trust::Root => format!("chown root:root {path}; chmod go-w {path}"),
         Trust::User(uid) => format!("chown {uid} {path}; chmod go-w {path}"),
     };
-    Err(Problem::usage(format!("will not use {path}: it {reason}")).help(remedy))
+    let problem = Problem::usage(format!("will not use {path}: it {reason}"));
+    Err(problem.help(format!("read what is in it; if it is as you want it: {remedy}")))
 }
 
-fn check_directory(fd: &impl AsFd, directory: &Path, file: &Path, trust: Trust) -> Result<(), Problem> {
+fn check_directory(
+    fd: &impl AsFd,
+    directory: &Path,
+    file: &Path,
+    trust: Trust,
+    sought: Sought,
+) -> Result<(), Problem> {
     let stat = fstat(fd).map_err(|errno| cannot("inspect", directory, errno))?;
     let Some(reason) = mistrust(&stat, trust) else {
         return Ok(());
     };
-    let what = format!("will not use {}: the directory {} {reason}", file.display(), directory.display());
-    Err(Problem::usage(what)
-        .help(format!("if you trust it, name the file by its path: --spec {}", file.display()))
-        .help("or start jail in another directory"))
+    let file = file.display();
+    let what = format!("will not use {file}: the directory {} {reason}", directory.display());
+    let problem = Problem::usage(what).help("start jail in a directory that nobody else can write to");
+    Err(match sought {
+        Sought::Spec => {
+            problem.help(format!("or, if you know what is in it, name it by its path: --spec {file}"))
+        }
+        Sought::Included => {
+            problem.help(format!("or, if you know what is in it, include it by its path: {file}"))
+        }
+        Sought::Local => problem.help(format!("or take {file} away: whoever put it there changes the spec")),
+    })
 }
 
 /// Why a file or directory cannot be trusted, if it cannot.

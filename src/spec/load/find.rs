@@ -1,7 +1,7 @@
 //! Where a name leads: the order of places in which specs, blocks and local files are looked up.
 #![forbid(unsafe_code)]
 
-use super::file::{Id, Opened, looked_up, named};
+use super::file::{Id, Opened, Sought, looked_up, named};
 use super::{Roots, Trust, blocks_in, is_name, is_path, list_in};
 use crate::problem::{Problem, Sources, did_you_mean};
 use crate::spec::builtin::{self, Builtin};
@@ -83,7 +83,7 @@ pub fn spec(roots: &Roots, wanted: &str, trust: Trust) -> Result<Found, Problem>
     }
     let directories = [roots.working.clone(), roots.system.clone()];
     let file = format!("{wanted}.toml");
-    if let Some(found) = first(&directories, &file, trust)? {
+    if let Some(found) = first(&directories, &file, trust, Sought::Spec)? {
         return Ok(found);
     }
     built_in(Kind::Spec, wanted).ok_or_else(|| {
@@ -104,7 +104,7 @@ pub fn local(roots: &Roots, name: &str, found: &Found, trust: Trust) -> Result<O
             vec![roots.working.clone(), roots.system.clone()]
         }
     };
-    first(&directories, &file, trust)
+    first(&directories, &file, trust, Sought::Local)
 }
 
 /// What an `include` means, in a file of this directory.
@@ -128,13 +128,13 @@ pub fn included(
         .map(Path::to_owned)
         .collect();
     let blocks: Vec<PathBuf> = specs.iter().map(|place| place.join("blocks")).collect();
-    if let Some(found) = first(&blocks, &file, trust)? {
+    if let Some(found) = first(&blocks, &file, trust, Sought::Included)? {
         return Ok(found);
     }
     if let Some(found) = built_in(Kind::Block, wanted) {
         return Ok(found);
     }
-    if let Some(found) = first(&specs, &file, trust)? {
+    if let Some(found) = first(&specs, &file, trust, Sought::Included)? {
         return Ok(found);
     }
     built_in(Kind::Spec, wanted).ok_or_else(|| {
@@ -165,9 +165,15 @@ fn included_path(wanted: &str, directory: Option<&Path>, trust: Trust) -> Result
 }
 
 /// The first of the directories that has the file.
-fn first(directories: &[PathBuf], file: &str, trust: Trust) -> Result<Option<Found>, Problem> {
+fn first(
+    directories: &[PathBuf],
+    file: &str,
+    trust: Trust,
+    sought: Sought,
+) -> Result<Option<Found>, Problem> {
     for (level, directory) in directories.iter().enumerate() {
-        if let Some(opened) = looked_up(directory, file, Some(trust))? {
+        log::trace!("look for {}", directory.join(file).display());
+        if let Some(opened) = looked_up(directory, file, Some(trust), sought)? {
             return Ok(Some(Found::File(opened, Some(level))));
         }
     }

@@ -1,7 +1,7 @@
 //! Which specs and blocks there are, for `jail specs` and for "did you mean".
 #![forbid(unsafe_code)]
 
-use super::file::looked_up;
+use super::file::{Sought, looked_up};
 use super::{Roots, is_name};
 use crate::problem::{Problems, Sources};
 use crate::spec::builtin::{self, Builtin};
@@ -105,7 +105,7 @@ fn names(directory: &Path) -> Result<Vec<String>, String> {
 
 /// Trusts nobody and needs to: the description is only shown.
 fn description_of(directory: &Path, name: &str) -> String {
-    let text = match looked_up(directory, &format!("{name}.toml"), None) {
+    let text = match looked_up(directory, &format!("{name}.toml"), None, Sought::Spec) {
         Ok(Some(opened)) => opened.text(&mut Sources::default()),
         Ok(None) => return "(gone)".to_owned(),
         Err(problem) => Err(problem),

@@ -255,6 +255,21 @@ fn a_missing_spec_says_where_it_was_looked_for() {
 }
 
 #[test]
+fn a_local_file_adds_to_the_default_system_calls() {
+    let world = World::new();
+    world.write("s/mine.toml", "");
+    world.write("s/mine.local.toml", "[privileges]\nsystem-calls = [\"@io-uring\"]\n");
+    let load = |name: &str| {
+        load_from(&world.roots, name, Trust::User(nix::unistd::getuid().as_raw()), &mut Sources::default())
+    };
+    let calls = load("mine").unwrap().spec.privileges.system_calls;
+    assert_eq!(calls.iter().map(|c| c.value.as_str()).collect::<Vec<_>>(), ["@service", "@io-uring"]);
+    world.write("s/mine.toml", "[privileges]\nsystem-calls = [\"@core\"]\n");
+    let calls = load("mine").unwrap().spec.privileges.system_calls;
+    assert_eq!(calls.iter().map(|c| c.value.as_str()).collect::<Vec<_>>(), ["@core", "@io-uring"]);
+}
+
+#[test]
 fn listings_show_what_would_be_found() {
     let world = World::new();
     world.write("w/nginx.toml", "description = \"mine\"\n");

@@ -1,6 +1,6 @@
 //! Laws of merging.
 
-use super::merge;
+use super::{adjust, merge};
 use crate::problem::Problems;
 use crate::spec::parse::parse;
 use crate::spec::{Spec, builtin};
@@ -90,4 +90,24 @@ fn nothing_is_lost() {
         one.description = None;
         assert_eq!(merge(one.clone(), Spec::default()), one);
     }
+}
+
+#[test]
+fn an_addition_adds_to_the_default_system_calls() {
+    let calls = |text: &str| spec(&format!("[privileges]\nsystem-calls = [{text}]"));
+    let list = |spec: Spec| spec.privileges.system_calls.into_iter().map(|c| c.value).collect::<Vec<_>>();
+    let over = || calls("\"@io-uring\"");
+    assert_eq!(list(adjust(Spec::default(), over())), ["@service", "@io-uring"]);
+    assert_eq!(
+        list(adjust(calls("\"@core\""), over())),
+        ["@core", "@io-uring"],
+        "the spec's own list stands"
+    );
+    assert_eq!(list(adjust(Spec::default(), calls("\"-mknod\""))), ["@service", "-mknod"]);
+    assert_eq!(list(adjust(Spec::default(), Spec::default())), [""; 0]);
+    assert_eq!(
+        list(merge(Spec::default(), over())),
+        ["@io-uring"],
+        "a spec that includes a block is whole itself"
+    );
 }

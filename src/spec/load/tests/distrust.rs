@@ -14,7 +14,7 @@ fn files_that_others_may_write_are_refused() {
         assert_eq!(
             world.load("a").unwrap_err(),
             format!(
-                "jail: will not use w/a.toml: it can be written by others (mode {mode:04o})\n  help: chown {uid} w/a.toml; chmod go-w w/a.toml\n"
+                "jail: will not use w/a.toml: it can be written by others (mode {mode:04o})\n  help: read what is in it; if it is as you want it: chown {uid} w/a.toml; chmod go-w w/a.toml\n"
             )
         );
     }
@@ -40,15 +40,18 @@ fn found_files_must_lie_in_trusted_directories() {
         error.starts_with("jail: will not use w/a.toml: the directory w can be written by others"),
         "{error}"
     );
+    let help = "help: start jail in a directory that nobody else can write to\n  help: or, if you know what is in it, name it by its path: --spec w/a.toml\n";
+    assert!(error.ends_with(help), "{error}");
+    // The directory is judged first: whose the file is says nothing there.
+    world.mode("w/a.toml", 0o666);
+    assert!(world.load("a").unwrap_err().contains("the directory w can be written by others"));
+    world.mode("w/a.toml", 0o644);
     assert!(world.load_path("w/a.toml").is_ok(), "one that is named is the operator's choice");
     // But nothing is picked up silently beside it.
     world.write("w/a.local.toml", says_user("planted"));
-    assert!(
-        world
-            .load_path("w/a.toml")
-            .unwrap_err()
-            .starts_with("jail: will not use w/a.local.toml: the directory")
-    );
+    let error = world.load_path("w/a.toml").unwrap_err();
+    assert!(error.starts_with("jail: will not use w/a.local.toml: the directory"), "{error}");
+    assert!(error.contains("take w/a.local.toml away") && !error.contains("--spec"), "{error}");
 }
 
 #[test]
