@@ -58,6 +58,7 @@ fn call(step: &Step, failure: Failure) -> String {
         Call::LandlockCreate => "landlock_create_ruleset".into(),
         Call::LandlockAdd => "landlock_add_rule".into(),
         Call::LandlockRestrict => "landlock_restrict_self".into(),
+        Call::MapOwners => "mount_setattr(MOUNT_ATTR_IDMAP)".into(),
         Call::SetSecurebits => "prctl(PR_SET_SECUREBITS)".into(),
         Call::Injected => return format!("failure injected by a test = {}", errno_name(failure.errno)),
         other => snake(&format!("{other:?}")),
@@ -100,7 +101,9 @@ fn object(step: &Step, detail: u32) -> Option<String> {
         | Step::Devpts { path, .. }
         | Step::Proc { path, .. }
         | Step::WorkingDirectory(path) => path.to_string(),
-        Step::OpenTree { source, .. } | Step::OpenFile { source, .. } => source.to_string(),
+        Step::OpenTree { source, .. } | Step::MapOwners { source, .. } | Step::OpenFile { source, .. } => {
+            source.to_string()
+        }
         Step::LandlockRules { rules, .. } => rules.get(detail as usize)?.0.to_string(),
         Step::Listen { socket, .. } => socket.endpoint.to_string(),
         Step::PassSockets { names, .. } => names.get(detail as usize)?.clone(),
@@ -122,6 +125,9 @@ fn intent(step: &Step, detail: u32) -> String {
         Step::Isolate { user: None, .. } => "make the jail's namespaces".into(),
         Step::Isolate { user: Some(_), .. } => "make the jail's namespaces without root".into(),
         Step::MakePrivate => "make the mounts private".into(),
+        Step::UserNamespace { .. } => "make the jail's user namespace".into(),
+        Step::MapOwners { .. } => format!("map the owners of files in {}", object()),
+        Step::EnterUserNamespace => "enter the jail's user namespace".into(),
         Step::CreateDirectory { .. } => format!("create {} on the host", object()),
         Step::OpenTree { .. } | Step::OpenFile { .. } => format!("show {} in the jail", object()),
         Step::RaiseLimit { .. } => format!("raise the limit {}", object()),
@@ -210,9 +216,15 @@ fn remedy(step: &Step, failure: Failure) -> Option<String> {
     let errno = Errno::from_raw(failure.errno);
     Some(match (step, errno) {
         (Step::Isolate { .. }, _) if failure.call == Call::Open => "mount it (mount -t proc proc /proc): jail reads there what the kernel says of its mounts and of itself, before it starts anything".into(),
-        (Step::Isolate { user: Some(_), .. }, Errno::EPERM | Errno::EACCES) => "this host forbids user namespaces to users (see sysctl kernel.apparmor_restrict_unprivileged_userns, user.max_user_namespaces); run jail as root".into(),
+        (Step::Isolate { user: Some(_), .. }, Errno::EPERM | Errno::EACCES) => "something forbids user namespaces to users here: the system-call filter of a container, or AppArmor (its profile for jail needs `userns,`); run jail as root on the host".into(),
+        // Root is refused this only by a security module; of others Ubuntu's AppArmor takes the capabilities.
+        (Step::MakePrivate, Errno::EPERM | Errno::EACCES) => "a security module forbids it: a container's profile, or without root Ubuntu's kernel.apparmor_restrict_unprivileged_userns (give jail an AppArmor profile with `userns,`, or run it as root)".into(),
+        (Step::UserNamespace { .. }, Errno::EPERM) if failure.call == Call::WriteMap => "jail needs CAP_SETUID and CAP_SETGID, and a host where the ids of `jail plan` exist: not a container with a user namespace of its own".into(),
+        (Step::UserNamespace { .. }, Errno::EPERM) => "jail needs CAP_SYS_ADMIN, and must not be in a chroot: run it as root on the host".into(),
+        (Step::MapOwners { .. }, Errno::EINVAL | Errno::EOPNOTSUPP) => "its file system, or one mounted below it, cannot map owners: keep it on ext4, xfs or btrfs (tmpfs: Linux 6.3), or make the place a [files] tmpfs".into(),
+        (Step::MapOwners { .. }, Errno::EPERM) => "it is id-mapped already, by whoever mounted it: name a directory of a plain mount".into(),
         (Step::Isolate { .. } | Step::Unshare(_), Errno::EPERM) => "jail needs CAP_SYS_ADMIN to make namespaces: run it as root on the host, not inside a restricted container".into(),
-        (Step::Isolate { .. } | Step::Unshare(_), Errno::ENOSPC | Errno::EUSERS) => "a limit of namespaces is reached: see /proc/sys/user/max_*_namespaces".into(),
+        (Step::Isolate { .. } | Step::UserNamespace { .. } | Step::Unshare(_), Errno::ENOSPC | Errno::EUSERS) => "a limit of namespaces is reached: see /proc/sys/user/max_*_namespaces".into(),
         (Step::Attach { .. } | Step::OpenTree { .. }, Errno::ENOSPC) => "the limit of mounts is reached: see /proc/sys/fs/mount-max".into(),
         (Step::OpenTree { .. } | Step::OpenFile { .. }, Errno::ELOOP) => "a symbolic link was put on this path after it was looked up: find out by whom".into(),
         (Step::OpenTree { .. } | Step::OpenFile { .. }, Errno::EACCES) => "the user who runs jail may not read it".into(),
@@ -227,7 +239,7 @@ fn remedy(step: &Step, failure: Failure) -> Option<String> {
         (Step::BoundingSet { .. } | Step::Capabilities(_), Errno::EPERM) => lacks("SETPCAP", "take capabilities away for good"),
         (Step::Groups(_) | Step::Gid(_), Errno::EPERM) => lacks("SETGID", "set the program's groups"),
         (Step::Uid(_), Errno::EPERM) => lacks("SETUID", "become the program's user"),
-        (Step::MakePrivate | Step::OpenTree { .. } | Step::NewRoot(_) | Step::PivotRoot | Step::Hostname(_), Errno::EPERM) => lacks("SYS_ADMIN", "make mounts"),
+        (Step::OpenTree { .. } | Step::NewRoot(_) | Step::PivotRoot | Step::Hostname(_), Errno::EPERM) => lacks("SYS_ADMIN", "make mounts"),
         (_, Errno::EPERM) if failure.call == Call::Chown => lacks("CHOWN", "hand files to their owners"),
         (Step::RaiseLimit { .. } | Step::Rlimit { .. }, Errno::EPERM) => "raising a hard limit needs CAP_SYS_RESOURCE".into(),
         (Step::Nice(_), Errno::EPERM | Errno::EACCES) => "a lower nice value needs CAP_SYS_NICE".into(),

@@ -16,14 +16,21 @@ pub fn directory(state: &mut State, path: &AbsPath, mode: u32) -> Result<(), Fau
     if path.name().is_empty() {
         return Ok(());
     }
-    match rustix::fs::mkdirat(parent(state, path)?, path.name(), Mode::from_raw_mode(mode)) {
-        Err(rustix::io::Errno::EXIST) => Ok(()),
-        other => other.call(Call::Mkdir),
+    let owner = state.outside(Ids { uid: 0, gid: 0 });
+    let mapped = state.users.is_some();
+    let parent = parent(state, path)?;
+    match rustix::fs::mkdirat(parent, path.name(), Mode::from_raw_mode(mode)) {
+        Err(rustix::io::Errno::EXIST) => return Ok(()),
+        other => other.call(Call::Mkdir)?,
     }
+    if mapped { own(parent, path.name(), owner) } else { Ok(()) }
 }
 
 pub fn link(state: &mut State, path: &AbsPath, target: &str) -> Result<(), Fault> {
-    rustix::fs::symlinkat(target, parent(state, path)?, path.name()).call(Call::Symlink)
+    let owner = state.users.is_some().then(|| state.outside(Ids { uid: 0, gid: 0 }));
+    let parent = parent(state, path)?;
+    rustix::fs::symlinkat(target, parent, path.name()).call(Call::Symlink)?;
+    owner.map_or(Ok(()), |owner| own(parent, path.name(), owner))
 }
 
 /// An empty file to mount on.
@@ -47,6 +54,7 @@ pub fn text(state: &mut State, path: &AbsPath, content: &str, mode: u32, owner: 
 }
 
 fn write_file(state: &mut State, path: &AbsPath, content: &[u8], mode: u32, owner: Ids) -> Result<(), Fault> {
+    let owner = state.outside(owner);
     let parent = parent(state, path)?;
     let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let file = rustix::fs::openat(parent, path.name(), flags, Mode::from_raw_mode(mode)).call(Call::Open)?;

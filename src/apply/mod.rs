@@ -11,7 +11,9 @@ mod mounts;
 mod seal;
 mod sockets;
 mod table;
+mod users;
 
+use crate::jail::Ids;
 use crate::jail::path::AbsPath;
 use crate::plan::{Planned, Step, print};
 use nix::errno::Errno;
@@ -27,6 +29,7 @@ pub enum Call {
     Unshare,
     Mount,
     WriteMap,
+    Setns,
     Open,
     Openat2,
     Fstat,
@@ -34,6 +37,7 @@ pub enum Call {
     Write,
     OpenTree,
     MountSetattr,
+    MapOwners,
     MoveMount,
     Fsopen,
     Fsconfig,
@@ -166,6 +170,8 @@ pub struct State {
     filters: u32,
     /// Writes to this descriptor's peer tell whether the outer process lives.
     outer: Option<OwnedFd>,
+    /// The user namespace that the program will enter, and its map of owners.
+    users: Option<users::Users>,
     /// The root is somebody else's tree: resolve in it, never make anything in it.
     foreign_root: bool,
 }
@@ -188,6 +194,11 @@ impl State {
     fn slot(&self, slot: usize) -> Result<BorrowedFd<'_>, Fault> {
         let held = self.slots.get(slot).and_then(Option::as_ref);
         held.map(AsFd::as_fd).ok_or(Fault::new(Call::OpenTree, Errno::EBADF))
+    }
+
+    /// Ids inside as this process, which is still outside, has to name them.
+    fn outside(&self, inside: Ids) -> Ids {
+        self.users.as_ref().map_or(inside, |users| users.range.outside(inside))
     }
 
     fn put(&mut self, slot: usize, fd: OwnedFd) {
@@ -281,6 +292,7 @@ fn run_step(step: &Step, index: usize, state: &mut State) -> Result<(), Fault> {
         // A new pid namespace needs a fork, which `serve` does; the maps are written by the child.
         Step::Isolate { pid, user } => mounts::isolate(*pid, *user),
         Step::MakePrivate => mounts::make_private(),
+        Step::UserNamespace { range, owners } => users::make(state, *range, owners),
         Step::CreateDirectory { path, mode, owner } => {
             if files::create_on_host(path, *mode, *owner)? {
                 state.created.push(index);
@@ -292,6 +304,7 @@ fn run_step(step: &Step, index: usize, state: &mut State) -> Result<(), Fault> {
             state.put(*slot, tree);
             Ok(())
         }
+        Step::MapOwners { slot, .. } => users::map_owners(state, *slot),
         Step::OpenFile { slot, source } => {
             let file = files::open_source(source)?;
             state.put(*slot, file);
@@ -328,6 +341,7 @@ fn run_step(step: &Step, index: usize, state: &mut State) -> Result<(), Fault> {
             Ok(())
         }
         Step::WorkingDirectory(path) => nix::unistd::chdir(path.as_str()).call(Call::Chdir),
+        Step::EnterUserNamespace => users::enter(state),
         Step::BoundingSet { keep, last } => credentials::bounding_set(*keep, *last),
         Step::Groups(groups) => credentials::groups(groups.as_deref()),
         Step::Gid(gid) => credentials::gid(*gid),

@@ -53,6 +53,9 @@ pub fn unshare(namespaces: Unshared) -> Result<(), Fault> {
     nix::sched::unshare(flags).call(Call::Unshare)
 }
 
+/// Owns the skeleton.
+const ROOT: Ids = Ids { uid: 0, gid: 0 };
+
 fn attribute_bits(a: Attributes) -> u64 {
     let mut bits = libc::MOUNT_ATTR_NOSUID;
     for (wanted, bit) in [
@@ -127,7 +130,8 @@ fn over_root(mount: BorrowedFd<'_>) -> Result<(), Fault> {
 }
 
 pub fn new_root(state: &mut State, limits: TmpfsLimits) -> Result<(), Fault> {
-    let mount = new_tmpfs(limits, None, Attributes { read_only: false, no_exec: true, no_dev: true })?;
+    let owner = state.users.is_some().then(|| state.outside(ROOT));
+    let mount = new_tmpfs(limits, owner, Attributes { read_only: false, no_exec: true, no_dev: true })?;
     over_root(mount.as_fd())?;
     state.root = Some(mount);
     Ok(())
@@ -205,6 +209,7 @@ pub fn tmpfs(
     directories: &[String],
     make: bool,
 ) -> Result<(), Fault> {
+    let owner = state.outside(owner);
     let mount = new_tmpfs(limits, Some(owner), attributes)?;
     for name in directories {
         rustix::fs::mkdirat(&mount, name.as_str(), Mode::from_raw_mode(0o755)).call(Call::Mkdir)?;
@@ -216,9 +221,9 @@ pub fn tmpfs(
 pub fn devpts(state: &mut State, path: &AbsPath, group: bool) -> Result<(), Fault> {
     let context = rustix::mount::fsopen("devpts", FsOpenFlags::FSOPEN_CLOEXEC).call(Call::Fsopen)?;
     // gid 5 is `tty` everywhere; sshd and script(1) want it. ptmxmode: the node is 000 by default.
-    for (key, value) in
-        [("mode", "620"), ("ptmxmode", "666")].into_iter().chain(group.then_some(("gid", "5")))
-    {
+    let tty = state.outside(Ids { uid: 0, gid: 5 }).gid.to_string();
+    let group = group.then_some(("gid", tty.as_str()));
+    for (key, value) in [("mode", "620"), ("ptmxmode", "666")].into_iter().chain(group) {
         rustix::mount::fsconfig_set_string(&context, key, value).call(Call::Fsconfig)?;
     }
     let mount = create(context, Attributes { read_only: false, no_exec: true, no_dev: false })?;

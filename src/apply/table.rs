@@ -16,6 +16,7 @@ struct Mount<'a> {
     nosuid: bool,
     kind: &'a [u8],
     propagates: bool,
+    id_mapped: bool,
 }
 
 fn parse(line: &[u8]) -> Option<Mount<'_>> {
@@ -28,12 +29,12 @@ fn parse(line: &[u8]) -> Option<Mount<'_>> {
     let options = fields.next()?;
     let has = |wanted: &str| options.split(|b| *b == b',').any(|o| o == wanted.as_bytes());
     let attributes = Attributes { read_only: has("ro"), no_exec: has("noexec"), no_dev: has("nodev") };
-    let nosuid = has("nosuid");
+    let (nosuid, id_mapped) = (has("nosuid"), has("idmapped"));
     let propagates = fields.next()? != b"-";
     if propagates {
         fields.by_ref().find(|field| *field == b"-")?;
     }
-    Some(Mount { id, parent, path, attributes, nosuid, kind: fields.next()?, propagates })
+    Some(Mount { id, parent, path, attributes, nosuid, kind: fields.next()?, propagates, id_mapped })
 }
 
 /// Undoes the kernel's octal escapes of space, tab, newline and backslash.
@@ -170,6 +171,7 @@ pub fn compare(text: &[u8], expected: &[ExpectedMount]) -> Result<(), usize> {
         let (want, has) = (plan.attributes, mount.attributes);
         let weak = mount.propagates
             || !mount.nosuid
+            || lacks(plan.id_mapped, mount.id_mapped)
             || lacks(want.read_only, has.read_only)
             || lacks(want.no_exec, has.no_exec)
             || lacks(want.no_dev, has.no_dev);

@@ -13,7 +13,7 @@ use crate::spec::{Root, Spec};
 const ENOENT: i32 = 2;
 
 /// An id that stands for a user or group that this host does not have: an ordinary one.
-const SOMEBODY: u32 = 60_000;
+const SOMEBODY: u32 = 4_000;
 
 /// Fills in what this host, caller and kernel lack: root starts the jail, on a kernel that has all
 /// that the plan can use, and what the spec needs is there. Returns what was made up of paths and
@@ -31,10 +31,12 @@ pub fn assume(facts: &mut Facts, spec: &Spec) -> Vec<String> {
     kernel.landlock = kernel.landlock.max(6);
     kernel.last_capability = last;
     (kernel.seccomp, kernel.deny_write_execute, kernel.keyrings) = (true, true, true);
+    facts.range = facts.range.or(Some(0x7000_0000));
     let mut assumed = Vec::new();
     identities(facts, &mut assumed);
     for (path, kind, optional) in named_paths(spec) {
-        there(facts, &path, kind, optional, &mut assumed);
+        let in_range = spec.privileges.user_namespace.as_ref().is_some_and(|u| u.value);
+        there(facts, &path, kind, (optional, in_range), &mut assumed);
     }
     if let Some(Root::Directory { .. }) = spec.files.root.as_ref().map(|root| &root.value) {
         places_in_root(facts, spec, &mut assumed);
@@ -113,7 +115,13 @@ fn named_paths(spec: &Spec) -> Vec<(AbsPath, FileKind, bool)> {
 }
 
 /// A path that is missing, or behind a directory that the caller may not enter.
-fn there(facts: &mut Facts, path: &AbsPath, kind: FileKind, optional: bool, assumed: &mut Vec<String>) {
+fn there(
+    facts: &mut Facts,
+    path: &AbsPath,
+    kind: FileKind,
+    (optional, in_range): (bool, bool),
+    assumed: &mut Vec<String>,
+) {
     let Some(fact) = facts.paths.get_mut(path) else { return };
     let Err(stop) = &fact.end else { return };
     if optional && stop.errno == ENOENT {
@@ -127,7 +135,9 @@ fn there(facts: &mut Facts, path: &AbsPath, kind: FileKind, optional: bool, assu
     assumed.push(format!("{path} is {what}"));
     // Missing is perhaps the last name alone: the links before it have been followed.
     let followed = stop.errno == ENOENT && stop.path.name() == path.name();
+    // What the host's root owns could not be written to in a user namespace.
+    let owner = if in_range { SOMEBODY } else { 0 };
     let hops = if followed { std::mem::take(&mut fact.hops) } else { Vec::new() };
     let path = if followed { stop.path.clone() } else { path.clone() };
-    *fact = PathFact { hops, end: Ok(End { path, kind, size: 0, mode: 0o755, uid: 0, gid: 0 }) };
+    *fact = PathFact { hops, end: Ok(End { path, kind, size: 0, mode: 0o755, uid: owner, gid: owner }) };
 }

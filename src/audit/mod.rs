@@ -31,6 +31,8 @@ pub use rules::{Area, RULES, Rule, Weight};
 pub use text::text;
 pub use weights::Item;
 
+use crate::jail::Ids;
+use crate::jail::range::Range;
 use crate::plan::{Plan, Step};
 use crate::problem::Span;
 use crate::seccomp::Policy;
@@ -53,6 +55,7 @@ pub struct Subject<'a> {
 impl<'a> Subject<'a> {
     /// The user id as the host knows it, and where it was written.
     fn host_uid(self) -> Option<(u32, Option<Span>)> {
+        let range = self.range();
         let map = self.plan.steps.iter().find_map(|p| match p.step {
             Step::Isolate { user, .. } => user,
             _ => None,
@@ -61,7 +64,16 @@ impl<'a> Subject<'a> {
             Step::Uid(uid) => Some((uid, p.at)),
             _ => None,
         })?;
+        let uid = range.map_or(uid, |range| range.outside(Ids { uid, gid: 0 }).uid);
         Some((map.filter(|map| map.uid.0 == uid).map_or(uid, |map| map.uid.1), at))
+    }
+
+    /// The ids of its own user namespace, if it has one of more than one id.
+    fn range(self) -> Option<Range> {
+        self.plan.steps.iter().find_map(|p| match &p.step {
+            Step::UserNamespace { range, .. } => Some(*range),
+            _ => None,
+        })
     }
 
     /// The capabilities it keeps.

@@ -85,6 +85,27 @@ fn a_jail_started_without_root_is_judged_by_its_user_namespace() {
 }
 
 #[test]
+fn root_in_a_user_namespace_is_not_root() {
+    let keys = |more: &str| {
+        format!(
+            "privileges.capabilities = [\"SETUID\", \"SYS_ADMIN\"]\n{more}\nfiles.write = [\"/srv/data\"]\n\
+             privileges.system-calls = [\"@service\", \"@setuid\"]"
+        )
+    };
+    let rules = |more: &str| -> Vec<String> {
+        let (report, _) = judged(&keys(more), &[]);
+        report.findings.iter().map(|f| f.item.map_or(f.rule.name, |item| item.name).to_owned()).collect()
+    };
+    let outside = rules("process.user = \"root\"");
+    let inside = rules("privileges.user-namespace = true");
+    for name in ["root", "ids-of-the-host", "SETUID"] {
+        assert!(outside.iter().any(|n| n == name), "{name}: {outside:?}");
+        assert!(!inside.iter().any(|n| n == name), "{name}: {inside:?}");
+    }
+    assert!(inside.iter().any(|n| n == "SYS_ADMIN"), "it opens more of the kernel: {inside:?}");
+}
+
+#[test]
 fn points_add_up_and_the_scale_ends_at_ten() {
     let (tight, _) = judged("network.mode = \"none\"", &[]);
     assert_eq!(tight.points(), tight.findings.iter().map(super::Finding::points).sum::<u32>());

@@ -59,7 +59,10 @@ pub fn crossings(subject: Subject<'_>) -> Vec<Crossing> {
         own(
             "users and groups",
             subject.host_uid().is_none_or(|(uid, _)| uid != 0),
-            "one user, never root",
+            match subject.range() {
+                None => "one user, never root",
+                Some(_) => "a range of its own, never the host's root",
+            },
             "root, as on the host",
         ),
         own("groups of the caller", !given_up("groups"), "none", "all of them"),

@@ -2,11 +2,11 @@
 //!
 //! Must not know: what depends on it.
 
-use crate::jail::facts::Kernel;
+use crate::jail::facts::{Kernel, UserNamespaces};
 use crate::sys::probe;
 
-/// Asks the running kernel.
-pub fn kernel() -> Kernel {
+/// Asks the running kernel. Of what root does not need, only if somebody else asks.
+pub fn kernel(root: bool) -> Kernel {
     Kernel {
         version: nix::sys::utsname::uname()
             .ok()
@@ -17,7 +17,32 @@ pub fn kernel() -> Kernel {
         seccomp: probe::seccomp(),
         deny_write_execute: probe::deny_write_execute(),
         keyrings: probe::keyrings(),
+        user_namespaces: if root { UserNamespaces::Allowed } else { user_namespaces(&read) },
     }
+}
+
+fn read(path: &str) -> Option<String> {
+    std::fs::read_to_string(path).ok().map(|text| text.trim_end().to_owned())
+}
+
+/// What the sysctls say of user namespaces; a file that is not there forbids nothing.
+fn user_namespaces(read: &dyn Fn(&str) -> Option<String>) -> UserNamespaces {
+    let says = |path, value: &str| read(path).is_some_and(|text| text == value);
+    if says("/proc/sys/user/max_user_namespaces", "0") {
+        return UserNamespaces::NoneAtAll;
+    }
+    if says("/proc/sys/kernel/unprivileged_userns_clone", "0") {
+        return UserNamespaces::RootOnly;
+    }
+    // A process with a profile has what that profile says; only who has none is restricted.
+    let unconfined = || {
+        let label = read("/proc/self/attr/apparmor/current").or_else(|| read("/proc/self/attr/current"));
+        label.is_none_or(|label| label == "unconfined")
+    };
+    if says("/proc/sys/kernel/apparmor_restrict_unprivileged_userns", "1") && unconfined() {
+        return UserNamespaces::AppArmor;
+    }
+    UserNamespaces::Allowed
 }
 
 /// `6.18.44-fc` is (6, 18).
@@ -35,7 +60,28 @@ fn last_capability() -> u8 {
 
 #[cfg(test)]
 mod tests {
-    use super::version;
+    use super::{UserNamespaces, user_namespaces, version};
+
+    #[test]
+    fn sysctls_that_forbid_user_namespaces_are_known() {
+        let ask = |files: &[(&str, &str)]| {
+            let read = |path: &str| {
+                files.iter().find(|(end, _)| path.ends_with(end)).map(|(_, text)| (*text).to_owned())
+            };
+            user_namespaces(&read)
+        };
+        let apparmor = ("kernel/apparmor_restrict_unprivileged_userns", "1");
+        assert_eq!(ask(&[]), UserNamespaces::Allowed);
+        assert_eq!(ask(&[("user/max_user_namespaces", "0")]), UserNamespaces::NoneAtAll);
+        assert_eq!(ask(&[("user/max_user_namespaces", "10")]), UserNamespaces::Allowed);
+        assert_eq!(ask(&[("unprivileged_userns_clone", "0")]), UserNamespaces::RootOnly);
+        assert_eq!(ask(&[("unprivileged_userns_clone", "1")]), UserNamespaces::Allowed);
+        assert_eq!(ask(&[apparmor, ("attr/apparmor/current", "unconfined")]), UserNamespaces::AppArmor);
+        assert_eq!(ask(&[apparmor, ("attr/apparmor/current", "jail (unconfined)")]), UserNamespaces::Allowed);
+        assert_eq!(ask(&[apparmor]), UserNamespaces::AppArmor);
+        let off = ("kernel/apparmor_restrict_unprivileged_userns", "0");
+        assert_eq!(ask(&[off, ("attr/current", "unconfined")]), UserNamespaces::Allowed);
+    }
 
     #[test]
     fn versions_of_distributions() {

@@ -28,7 +28,11 @@ use std::os::unix::fs::MetadataExt;
 /// or no free id for `auto`.
 pub fn answer(questions: &Questions) -> Result<Facts, Problems> {
     let mut problems = Problems::default();
-    let mut facts = Facts { caller: caller(&mut problems), kernel: kernel::kernel(), ..Facts::default() };
+    let mut facts = Facts {
+        caller: caller(&mut problems),
+        kernel: kernel::kernel(rustix::process::geteuid().is_root()),
+        ..Facts::default()
+    };
     let users = users::Databases::read();
     for name in &questions.users {
         facts.users.insert(name.clone(), users.user(name));
@@ -42,6 +46,10 @@ pub fn answer(questions: &Questions) -> Result<Facts, Problems> {
             let problem = Problem::set_up("all ids kept for user = \"auto\" belong to users of this host");
             problems.push(problem.help("name a user of this host"));
         }
+    }
+    if let Some(name) = &questions.range {
+        // `None` is a problem only where the range is used.
+        facts.range = users.free_range(name);
     }
     for path in &questions.paths {
         facts.paths.insert(path.clone(), paths::walk(path, facts.caller.uid));
@@ -169,6 +177,7 @@ mod tests {
             links: vec![path("/proc/self"), path("/"), path("/nonexistent")],
             socket_directories: vec![path("/"), path("/nonexistent")],
             auto: Some("test".into()),
+            range: Some("test".into()),
             env: vec![set.clone(), "JAIL_NO_SUCH_VARIABLE".into()],
             programs: vec![path("/bin/sh")],
             ..Questions::default()
@@ -185,7 +194,7 @@ mod tests {
         assert!(facts.socket_directories[&path("/nonexistent")].is_err());
         assert_eq!(facts.caller.sockets, [""; 0]);
         assert_eq!(facts.inside[&path("/proc")].end.as_ref().unwrap().path, path("/proc"));
-        assert!(facts.auto.is_some());
+        assert!(facts.auto.is_some() && facts.range.is_some());
         assert!(facts.programs[&path("/bin/sh")].files.len() >= 2, "the shell and its interpreter");
         assert_eq!(facts.env.keys().collect::<Vec<_>>(), [&set]);
         assert_eq!(facts.caller.uid, rustix::process::geteuid().as_raw());

@@ -4,6 +4,7 @@
 //! Must not know: who will run as whom.
 
 use crate::jail::facts::{Group, User};
+use crate::jail::range;
 use std::cell::LazyCell;
 use std::collections::BTreeSet;
 use std::io::{ErrorKind, Read};
@@ -13,6 +14,8 @@ use std::process::{Command, Stdio};
 pub struct Databases {
     passwd: Database,
     group: Database,
+    /// Blocks of ids that belong to users for containers (subuid(5), subgid(5)).
+    subordinate: fn() -> Vec<(u32, u32)>,
     /// Asked for who is in neither file.
     elsewhere: Elsewhere,
 }
@@ -39,6 +42,15 @@ struct Elsewhere {
 const FIRST: u32 = 0x7a00_0000;
 const COUNT: u32 = 0x0040_0000;
 
+/// Blocks of ids for user namespaces: 1879048192 to 2046820351, between systemd's last range and
+/// the ids for `auto`.
+const FIRST_RANGE: u32 = 0x7000_0000;
+const RANGES: u32 = (FIRST - FIRST_RANGE) / range::COUNT;
+
+/// Of a block, every so manieth id is looked up in a directory service: to ask for all would take
+/// seconds. Such services give ids out in long runs.
+const SAMPLE: usize = 256;
+
 /// Sources of nsswitch.conf that know no id in the range of `auto`, or are the files themselves.
 const LOCAL_SOURCES: &[&str] = &["files", "compat", "systemd"];
 
@@ -52,6 +64,7 @@ impl Databases {
         Databases {
             passwd: database("passwd", "/etc/passwd"),
             group: database("group", "/etc/group"),
+            subordinate,
             elsewhere: Elsewhere { ask: getent, switch: LazyCell::new(|| read("/etc/nsswitch.conf")) },
         }
     }
@@ -87,11 +100,8 @@ impl Databases {
     /// A uid and gid for the jail of this name: always the same, unless somebody has it. `None`: all
     /// are taken.
     pub fn free_ids(&self, name: &str) -> Option<(u32, u32)> {
-        let users = self.passwd.lines().filter_map(passwd_line).flat_map(|u| [u.uid, u.gid]);
-        let groups = self.group.lines().filter_map(group_line).map(|g| g.gid);
-        let taken: BTreeSet<u32> = users.chain(groups).collect();
-        let mut remote = vec![&self.passwd, &self.group];
-        remote.retain(|database| self.is_known_elsewhere(database));
+        let taken = self.taken();
+        let remote = self.known_elsewhere();
         let is_free = |id: &u32| {
             let known = |database: &&Database| (self.elsewhere.ask)(database.name, &id.to_string()).is_some();
             !taken.contains(id) && !remote.iter().any(known)
@@ -99,6 +109,38 @@ impl Databases {
         let start = u32::try_from(fnv1a(name.as_bytes()) % u64::from(COUNT)).ok()?;
         let id = (0..COUNT).map(|n| FIRST + (start + n) % COUNT).find(is_free)?;
         Some((id, id))
+    }
+
+    /// The first of a block of ids for the jail of this name: always the same, unless somebody has
+    /// one of them. `None`: all blocks are taken.
+    pub fn free_range(&self, name: &str) -> Option<u32> {
+        let taken = self.taken();
+        let (remote, subordinate) = (self.known_elsewhere(), (self.subordinate)());
+        let is_free = |first: &u32| {
+            let end = first + range::COUNT;
+            let known = |id: u32| {
+                remote.iter().any(|database| (self.elsewhere.ask)(database.name, &id.to_string()).is_some())
+            };
+            taken.range(first..&end).next().is_none()
+                && !subordinate.iter().any(|(start, after)| *start < end && first < after)
+                && !(*first..end).step_by(SAMPLE).any(known)
+        };
+        let start = u32::try_from(fnv1a(name.as_bytes()) % u64::from(RANGES)).ok()?;
+        (0..RANGES).map(|n| FIRST_RANGE + (start + n) % RANGES * range::COUNT).find(is_free)
+    }
+
+    /// Every id in the files.
+    fn taken(&self) -> BTreeSet<u32> {
+        let users = self.passwd.lines().filter_map(passwd_line).flat_map(|u| [u.uid, u.gid]);
+        let groups = self.group.lines().filter_map(group_line).map(|g| g.gid);
+        users.chain(groups).collect()
+    }
+
+    /// Databases of which a directory service may know more.
+    fn known_elsewhere(&self) -> Vec<&Database> {
+        let mut remote = vec![&self.passwd, &self.group];
+        remote.retain(|database| self.is_known_elsewhere(database));
+        remote
     }
 
     fn group_of(&self, gid: u32) -> Group {
@@ -207,6 +249,18 @@ fn passwd_line(line: &str) -> Option<User> {
         home: (*home).to_owned(),
         shell: (*shell).to_owned(),
     })
+}
+
+fn subordinate() -> Vec<(u32, u32)> {
+    let texts = ["/etc/subuid", "/etc/subgid"].map(|path| read(path).unwrap_or_default());
+    texts.iter().flat_map(|text| text.lines().filter_map(subordinate_line)).collect()
+}
+
+/// `name:first:count` of subuid(5), as the first id and the one after the last.
+fn subordinate_line(line: &str) -> Option<(u32, u32)> {
+    let mut fields = line.split(':').skip(1);
+    let (first, count) = (id(fields.next()?)?, id(fields.next()?)?);
+    Some((first, first.saturating_add(count)))
 }
 
 fn group_line(line: &str) -> Option<Group> {

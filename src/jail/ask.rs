@@ -26,7 +26,10 @@ pub fn ask(spec: &Spec, name: &str) -> Questions {
         search: search(spec),
         ..Questions::default()
     };
+    let ranged = spec.privileges.user_namespace.as_ref().is_some_and(|u| u.value);
+    questions.range = ranged.then(|| name.to_owned());
     match spec.process.user.as_ref().map(|u| u.value.as_str()) {
+        None | Some("auto") if ranged => {}
         None | Some("auto") => questions.auto = Some(name.to_owned()),
         Some(user) => questions.users.push(user.to_owned()),
     }

@@ -25,6 +25,8 @@ pub struct Questions {
     pub inside: Vec<AbsPath>,
     /// The jail's name, when the user is `auto`.
     pub auto: Option<String>,
+    /// The jail's name, when it gets a range of ids of its own.
+    pub range: Option<String>,
     /// Environment variables to take over.
     pub env: Vec<String>,
     /// Programs that may be executed, as they are named inside; none unless there is a list of them.
@@ -57,6 +59,8 @@ pub struct Facts {
     pub socket_directories: BTreeMap<AbsPath, Result<Option<AbsPath>, Stop>>,
     /// A uid and gid of its own for `auto`.
     pub auto: Option<(u32, u32)>,
+    /// The first of the ids of its own.
+    pub range: Option<u32>,
     /// Those variables that were set.
     pub env: BTreeMap<String, String>,
     /// By the path inside that was asked for.
@@ -132,6 +136,24 @@ pub struct Kernel {
     pub deny_write_execute: bool,
     /// keyctl(2) is there (it may be configured out, or filtered in a container).
     pub keyrings: bool,
+    /// What keeps a caller who is not root from a user namespace of its own.
+    pub user_namespaces: UserNamespaces,
+}
+
+/// Whether a caller who is not root may make a user namespace, and have its capabilities.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum UserNamespaces {
+    /// Nothing is known that forbids it.
+    #[default]
+    Allowed,
+    /// The sysctl user.max_user_namespaces is 0.
+    NoneAtAll,
+    /// The sysctl kernel.unprivileged_userns_clone of Debian's kernels is 0.
+    RootOnly,
+    /// The sysctl kernel.apparmor_restrict_unprivileged_userns of Ubuntu 23.10 and later is 1, and no
+    /// AppArmor profile is attached to this process: the namespace would be made, with no capability
+    /// in it.
+    AppArmor,
 }
 
 /// A user of the host, from NSS.

@@ -13,15 +13,18 @@ pub mod network;
 pub mod path;
 mod privileges;
 pub mod programs;
+pub mod range;
 pub mod resolve;
 pub mod signals;
 pub mod tree;
+mod user_namespace;
 
 use crate::problem::{At, Span};
 use crate::seccomp::Policy;
 use crate::spec::{Rlimit, TmpfsEntry};
 use network::Network;
 use path::AbsPath;
+use range::{Owners, Range};
 
 /// Everything about one jail, ready to be planned.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -41,6 +44,8 @@ pub struct Jail {
     pub exec: Option<Vec<AbsPath>>,
     /// Ports that it may use, and sockets passed in.
     pub network: Network,
+    /// Whose files in `write` directories stay theirs, when there is a range of ids.
+    pub owners: Owners,
     /// The last word on privileges.
     pub privileges: Privileges,
     /// Promises given up by name, with who gave them up.
@@ -94,7 +99,7 @@ pub struct Identity {
     pub user: String,
     /// Name of the main group.
     pub group: String,
-    /// User id inside; outside too, unless `mapped`.
+    /// User id inside; outside too, unless `mapped` or in a range.
     pub uid: u32,
     /// Group id inside.
     pub gid: u32,
@@ -231,6 +236,8 @@ pub enum BindKind {
 pub struct Namespaces {
     /// Single-id user namespace (rootless).
     pub user: bool,
+    /// User namespace with a range of ids (`user-namespace = true`).
+    pub range: Option<Range>,
     /// Process ids; if false the program is executed in place.
     pub pid: bool,
     /// System V IPC and POSIX message queues.

@@ -98,10 +98,12 @@ impl Context<'_> {
     }
 
     /// Until pid 1 is executed it shares the outer process's memory. CAP_SYS_PTRACE looks into what
-    /// is not dumpable; Landlock alone then keeps the program from it.
+    /// is not dumpable; Landlock alone then keeps the program from it. (In a user namespace it does
+    /// not reach that memory, which belongs to the one outside.)
     fn check_trace(&mut self, spec: &Spec, capabilities: u64, landlock: Option<u32>, n: &Namespaces) {
         let number = CAPABILITIES.iter().position(|known| *known == "SYS_PTRACE");
-        if number.is_some_and(|bit| capabilities >> bit & 1 == 1) && landlock.is_none() && n.pid && !n.user {
+        let held = number.is_some_and(|bit| capabilities >> bit & 1 == 1);
+        if held && landlock.is_none() && n.pid && !n.user && n.range.is_none() {
             let at = spec.privileges.capabilities.first().map(|c| c.at);
             let problem = Problem::set_up(
                 "with CAP_SYS_PTRACE and without Landlock the program could trace jail itself",
@@ -127,10 +129,15 @@ impl Context<'_> {
                 continue;
             };
             set |= 1 << number;
-            let problem = if namespaces.user && !namespaces.net && name.starts_with("NET_") {
+            let problem = if let Some(problem) = Self::without_effect(name, namespaces) {
+                problem
+            } else if namespaces.user && !namespaces.net && name.starts_with("NET_") {
                 Problem::set_up(format!("only root can give a program CAP_{name} over the host's network"))
                     .help("run jail as root, remove the capability, or write [network] mode = \"none\"")
-            } else if !namespaces.user && self.facts.caller.capabilities >> number & 1 == 0 {
+            } else if !namespaces.user
+                && namespaces.range.is_none()
+                && self.facts.caller.capabilities >> number & 1 == 0
+            {
                 Problem::new(
                     Kind::SetUp,
                     format!("jail itself does not have CAP_{name}, so it cannot give it"),

@@ -8,6 +8,7 @@ pub use super::feature::Feature;
 pub use super::privileges::CAPABILITIES;
 
 use super::path::AbsPath;
+use super::range::Owners;
 use super::{GivenUp, Identity, Jail, Namespaces, Process, Resource, signals, tree};
 use crate::problem::{At, Problem, Problems, Span, did_you_mean};
 use crate::spec::keys::RLIMITS;
@@ -31,8 +32,9 @@ pub fn resolve(name: &str, spec: &Spec, facts: &Facts, without: &[Feature]) -> R
         .into());
     }
     let mut context = Context { facts, without, given_up: Vec::new(), problems: Problems::default() };
+    context.rootless();
     let namespaces = context.namespaces(spec);
-    let identity = context.identity(spec, namespaces.user);
+    let identity = context.identity(spec, &namespaces);
     let privileges = context.privileges(spec, &namespaces);
     let network = context.network(name, spec, &namespaces, identity.as_ref(), privileges.as_ref());
     // Files are looked at also without a user or a command: all that is wrong is said at once.
@@ -46,6 +48,10 @@ pub fn resolve(name: &str, spec: &Spec, facts: &Facts, without: &[Feature]) -> R
         }
         _ => None,
     };
+    let owners = match &process {
+        Some(process) if namespaces.range.is_some() => context.owners(spec, &process.identity),
+        _ => Owners::default(),
+    };
     let given_up = context.given_up;
     match (process, privileges, context.problems.0.is_empty()) {
         (Some(process), Some(privileges), true) => Ok(Jail {
@@ -56,6 +62,7 @@ pub fn resolve(name: &str, spec: &Spec, facts: &Facts, without: &[Feature]) -> R
             namespaces,
             network,
             exec,
+            owners,
             privileges,
             given_up,
         }),
@@ -107,6 +114,7 @@ impl Context<'_> {
             // Root of a namespace with a single id can do no more for a program than any user.
             user: self.facts.caller.uid != 0
                 || self.facts.caller.mapped.as_ref().is_some_and(Mapped::is_single),
+            range: self.range(spec),
             pid: true,
             ipc: true,
             uts: true,
@@ -149,12 +157,14 @@ impl Context<'_> {
         namespaces
     }
 
-    fn identity(&mut self, spec: &Spec, rootless: bool) -> Option<Identity> {
+    fn identity(&mut self, spec: &Spec, namespaces: &Namespaces) -> Option<Identity> {
         let at = spec.process.user.as_ref().map(|u| u.at);
         let wanted = spec.process.user.as_ref().map_or("auto", |u| u.value.as_str());
         let main = spec.process.group.as_ref().map(|group| self.group(group));
         let groups: Vec<_> = spec.process.groups.iter().map(|group| self.group(group)).collect();
-        let user = if wanted == "auto" {
+        let user = if wanted == "auto" && namespaces.range.is_some() {
+            User { name: "root".into(), group: "root".into(), ..User::default() }
+        } else if wanted == "auto" {
             let (uid, gid) = self.facts.auto?;
             User { name: "jail".into(), uid, gid, group: "jail".into(), ..User::default() }
         } else {
@@ -172,13 +182,20 @@ impl Context<'_> {
         let mut groups: Vec<u32> = groups.into_iter().flatten().map(|(gid, _)| gid).collect();
         groups.sort_unstable();
         groups.dedup();
-        let mapped = if rootless {
+        let mapped = if namespaces.user {
             self.map(spec, wanted, &user, gid.0)?
         } else {
-            self.exist(at, user.uid, &groups.iter().chain([&gid.0]).copied().collect::<Vec<_>>());
+            if namespaces.range.is_none() {
+                self.exist(at, user.uid, &groups.iter().chain([&gid.0]).copied().collect::<Vec<_>>());
+            }
             None
         };
-        Some(Identity { user: user.name, group: gid.1, uid: user.uid, gid: gid.0, groups, mapped, at })
+        let identity =
+            Identity { user: user.name, group: gid.1, uid: user.uid, gid: gid.0, groups, mapped, at };
+        if namespaces.range.is_some() {
+            self.within_range(spec, &identity);
+        }
+        Some(identity)
     }
 
     /// In a container not every id exists: the kernel would refuse it without a word.

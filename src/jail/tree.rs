@@ -12,6 +12,8 @@ mod system;
 use super::ask::checked;
 use super::facts::{End, Facts, FileKind, Hop, PathFact};
 use super::path::AbsPath;
+use super::range::Range;
+use super::user_namespace::unwritable;
 use super::{BindKind, Identity, Ids, Namespaces, Place, Root, What, tmpfs_defaults};
 use crate::problem::{At, Problem, Problems, Span};
 use crate::spec::{self, Owner, PathEntry, Spec};
@@ -29,7 +31,8 @@ pub fn build(
     problems: &mut Problems,
 ) -> (Root, Vec<Place>) {
     let (places, mount_points) = (BTreeMap::new(), BTreeMap::new());
-    let mut tree = Tree { facts, identity, places, foreign: None, mount_points, problems };
+    let range = namespaces.range;
+    let mut tree = Tree { facts, identity, range, places, foreign: None, mount_points, problems };
     let root = tree.root(spec);
     for entry in &spec.files.link {
         let target = entry.value.to.clone();
@@ -60,6 +63,7 @@ pub fn build(
 struct Tree<'a> {
     facts: &'a Facts,
     identity: &'a Identity,
+    range: Option<Range>,
     places: BTreeMap<AbsPath, Place>,
     /// The host directory that is `/`, if it is not our own skeleton.
     foreign: Option<(AbsPath, Span)>,
@@ -80,6 +84,9 @@ impl Tree<'_> {
             return Root::Skeleton;
         }
         self.foreign = Some((end.path.clone(), *at));
+        if *write {
+            self.check_owner(&end, *at);
+        }
         Root::Directory { source: end.path, write: *write, at: *at }
     }
 
@@ -149,6 +156,11 @@ impl Tree<'_> {
         true
     }
 
+    /// In a user namespace, whether a writable directory has an owner who is somebody inside.
+    fn check_owner(&mut self, end: &End, at: Span) {
+        self.problems.0.extend(self.range.and_then(|range| unwritable(end, range, at)));
+    }
+
     fn fact(&self, path: &AbsPath) -> Option<&PathFact> {
         self.facts.paths.get(path)
     }
@@ -162,6 +174,9 @@ impl Tree<'_> {
         let Some(end) = self.end(&path, entry.at, e.follow, Some(e.optional)) else { return };
         if self.leads_into_proc(&path, &end, entry.at) {
             return;
+        }
+        if write && (e.bind || end.kind == FileKind::Directory) {
+            self.check_owner(&end, entry.at);
         }
         let inside = match &e.at {
             Some(at) => match checked(at, entry.at, self.problems) {

@@ -9,6 +9,7 @@ use super::{
 };
 use crate::jail::network::Network;
 use crate::jail::path::AbsPath;
+use crate::jail::range::{Owners, Range};
 use crate::jail::resolve::Feature;
 use crate::jail::{Jail, Place, Root, What};
 use crate::problem::Span;
@@ -28,7 +29,8 @@ const WRITABLE: Attributes = Attributes { read_only: false, no_exec: true, no_de
 
 /// The plan of a jail. Pure: the same jail gives the same plan.
 pub fn build(jail: &Jail) -> Plan {
-    let mut steps = Steps { exec_by_name: jail.exec.is_some(), ..Steps::default() };
+    let users = jail.namespaces.range.map(|range| (range, jail.owners.clone()));
+    let mut steps = Steps { users, exec_by_name: jail.exec.is_some(), ..Steps::default() };
     steps.private(jail);
     steps.sockets(jail);
     steps.limits(jail);
@@ -70,6 +72,8 @@ fn groups(jail: &Jail) -> Option<Vec<u32>> {
 struct Steps {
     list: Vec<Planned>,
     slots: usize,
+    /// With a user namespace, what is writable has its owners mapped.
+    users: Option<(Range, Owners)>,
     expected: Vec<ExpectedMount>,
     rules: Vec<(AbsPath, Access)>,
     ruled: BTreeSet<(AbsPath, Access)>,
@@ -93,6 +97,9 @@ impl Steps {
             identity.mapped.map(|(uid, gid)| UserMap { uid: (identity.uid, uid), gid: (identity.gid, gid) });
         self.add(Step::Isolate { pid: jail.namespaces.pid, user }, None);
         self.add(Step::MakePrivate, None);
+        if let Some(range) = jail.namespaces.range {
+            self.add(Step::UserNamespace { range, owners: jail.owners.clone() }, None);
+        }
     }
 
     /// Before all else: no other step needs as little, and none so often fails.
@@ -141,8 +148,7 @@ impl Steps {
             Root::Directory { source, write, at } => {
                 let slot = self.slot();
                 let attributes = Attributes { read_only: !write, no_exec: false, no_dev: true };
-                let source = source.clone();
-                self.add(Step::OpenTree { slot, source, kind: TreeKind::Directory, attributes }, Some(*at));
+                self.open_tree(slot, source, TreeKind::Directory, attributes, Some(*at));
                 self.add(Step::AttachRoot { slot }, Some(*at));
                 self.expect(&AbsPath::root(), attributes, None);
                 let access = if *write { Access::WriteExecute } else { Access::Execute };
@@ -174,7 +180,24 @@ impl Steps {
     }
 
     fn expect(&mut self, path: &AbsPath, attributes: Attributes, kind: Option<&'static str>) {
-        self.expected.push(ExpectedMount { path: path.clone(), attributes, kind });
+        let id_mapped = self.users.is_some() && kind.is_none() && !attributes.read_only;
+        self.expected.push(ExpectedMount { path: path.clone(), attributes, kind, id_mapped });
+    }
+
+    /// Opens a tree of the host. Without a map, what root inside writes would belong to an id that
+    /// nobody outside knows.
+    fn open_tree(
+        &mut self,
+        slot: usize,
+        source: &AbsPath,
+        kind: TreeKind,
+        attributes: Attributes,
+        at: Option<Span>,
+    ) {
+        self.add(Step::OpenTree { slot, source: source.clone(), kind, attributes }, at);
+        if self.users.is_some() && !attributes.read_only {
+            self.add(Step::MapOwners { slot, source: source.clone() }, at);
+        }
     }
 
     /// A rule for a file that lies in the skeleton itself: one for its directory serves all.
@@ -216,6 +239,9 @@ impl Steps {
     fn drop_privileges(&mut self, jail: &Jail) {
         let identity = &jail.process.identity;
         let privileges = &jail.privileges;
+        if jail.namespaces.range.is_some() {
+            self.add(Step::EnterUserNamespace, None);
+        }
         self.add(Step::BoundingSet { keep: privileges.capabilities, last: privileges.last_capability }, None);
         match groups(jail) {
             // Without root there is no right to set them, and no need: the caller has none.
@@ -313,7 +339,9 @@ fn place_steps(steps: &mut Steps, place: &Place, ours: bool, rootless: bool) {
                 (true, true) => Access::WriteExecute,
             };
             if let Some((mode, owner)) = create {
-                steps.add(Step::CreateDirectory { path: source.clone(), mode: *mode, owner: *owner }, at);
+                let owner =
+                    steps.users.as_ref().map_or(*owner, |(range, owners)| range.on_disk(*owner, owners));
+                steps.add(Step::CreateDirectory { path: source.clone(), mode: *mode, owner }, at);
             }
             bind(steps, path, source, TreeKind::from(*kind), attributes, access, ours, at);
         }
@@ -364,7 +392,7 @@ fn bind(
     let place =
         if kind == TreeKind::Device { path.parent().unwrap_or_else(AbsPath::root) } else { path.clone() };
     steps.allow_once(place, access);
-    steps.add(Step::OpenTree { slot, source: source.clone(), kind, attributes }, at);
+    steps.open_tree(slot, source, kind, attributes, at);
     steps.add(Step::Attach { slot, path, make: ours.then_some(kind) }, at);
 }
 

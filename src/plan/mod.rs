@@ -13,6 +13,7 @@ pub use phase::{PHASES, Phase};
 
 use crate::jail::network::{Listen, TcpPorts};
 use crate::jail::path::AbsPath;
+use crate::jail::range::{Owners, Range};
 use crate::jail::{BindKind, GivenUp, Ids, Resource};
 use crate::problem::Span;
 use crate::seccomp::Policy;
@@ -120,13 +121,21 @@ pub enum Step {
     },
     /// No mount event crosses the border any more, in either direction.
     MakePrivate,
+    /// Make the user namespace that the program will enter, and the one that says how its mounts map
+    /// owners. Owners of what is made in the jail are ids inside.
+    UserNamespace {
+        /// Which ids.
+        range: Range,
+        /// Who is the same on disk.
+        owners: Owners,
+    },
     /// Create a missing host directory for a `write` entry.
     CreateDirectory {
         /// Where, on the host.
         path: AbsPath,
         /// Permission bits.
         mode: u32,
-        /// Owner.
+        /// Owner, as the host sees it.
         owner: Ids,
     },
     /// Open a source, check its kind on the descriptor, clone its mounts, set attributes.
@@ -139,6 +148,13 @@ pub enum Step {
         kind: TreeKind,
         /// Set on it and on all below it.
         attributes: Attributes,
+    },
+    /// Map the owners of files in an opened tree (mount_setattr(2), MOUNT_ATTR_IDMAP).
+    MapOwners {
+        /// Its descriptor.
+        slot: usize,
+        /// Its host path, for messages.
+        source: AbsPath,
     },
     /// Open a regular file whose content is copied later.
     OpenFile {
@@ -278,6 +294,9 @@ pub enum Step {
     Umask(u32),
     /// chdir(2).
     WorkingDirectory(AbsPath),
+    /// setns(2) into the user namespace made before: as its root for a moment, without any power over
+    /// what was made outside it, which is all but the processes to come.
+    EnterUserNamespace,
     /// Drop every capability not in the set from the bounding set.
     BoundingSet {
         /// Kept.
@@ -385,6 +404,8 @@ pub struct ExpectedMount {
     pub attributes: Attributes,
     /// File system type, when it is one we made.
     pub kind: Option<&'static str>,
+    /// Owners are mapped, on it and on every mount below it.
+    pub id_mapped: bool,
 }
 
 /// What /proc/self/status must say just before exec.

@@ -58,8 +58,10 @@ impl Step {
     pub fn phase(&self) -> Phase {
         use Step::*;
         match self {
-            Isolate { .. } | MakePrivate => Phase::Private,
-            Listen { .. } | CreateDirectory { .. } | OpenTree { .. } | OpenFile { .. } => Phase::Open,
+            Isolate { .. } | MakePrivate | UserNamespace { .. } => Phase::Private,
+            Listen { .. } | CreateDirectory { .. } | OpenTree { .. } | MapOwners { .. } | OpenFile { .. } => {
+                Phase::Open
+            }
             RaiseLimit { .. } | OomScoreAdjust(_) | Nice(_) => Phase::Limits,
             Unshare(_) | LoopbackUp | Keyring => Phase::Namespaces,
             NewRoot(_)
@@ -78,7 +80,8 @@ impl Step {
             | CheckMounts(_)
             | LandlockRules { .. } => Phase::Root,
             Hostname(_) | Umask(_) | WorkingDirectory(_) => Phase::Identity,
-            BoundingSet { .. }
+            EnterUserNamespace
+            | BoundingSet { .. }
             | Groups(_)
             | Gid(_)
             | Uid(_)

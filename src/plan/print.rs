@@ -7,10 +7,12 @@ use super::build::{FIRST_PASSED, in_phase};
 use super::{Access, Attributes, PHASES, Plan, Planned, Step, TreeKind, Unshared};
 use crate::jail::Ids;
 use crate::jail::network::{Endpoint, Listen, TcpPorts};
+use crate::jail::range::{Owners, Range};
 use crate::jail::resolve::CAPABILITIES;
 use crate::jail::signals;
 use crate::problem::{Paint, Sources, printable};
 use serde_json::{Value, json};
+use std::collections::BTreeSet;
 
 /// Every step, by phase, each with the spec line that asked for it.
 pub fn text(plan: &Plan, sources: &Sources, paint: Paint) -> String {
@@ -90,12 +92,14 @@ pub fn describe(step: &Step) -> String {
     match step {
         Step::Isolate { pid, user } => isolate(*pid, user.is_some()),
         Step::MakePrivate => "make every mount private".into(),
+        Step::UserNamespace { range, owners } => user_namespace(*range, owners),
         Step::CreateDirectory { path, mode, owner } => {
             format!("create {path} on the host, mode {mode:04o}, {}", ids(*owner))
         }
         Step::OpenTree { source, kind, attributes, .. } => {
             format!("open {} {source}, {}", tree_kind(*kind), attribute_words(*attributes))
         }
+        Step::MapOwners { source, .. } => format!("map owners in {source}: root on disk is nobody"),
         Step::OpenFile { source, .. } => format!("open file {source}"),
         Step::RaiseLimit { resource, hard } => {
             format!("let {} be limited to {}", resource.name, limit(*hard))
@@ -156,6 +160,7 @@ pub fn describe(step: &Step) -> String {
         Step::Hostname(name) => format!("host name {name}"),
         Step::Umask(mask) => format!("umask {mask:04o}"),
         Step::WorkingDirectory(path) => format!("working directory {path}"),
+        Step::EnterUserNamespace => "enter the user namespace".into(),
         Step::BoundingSet { keep, .. } => format!("bounding set: {}", capability_words(*keep)),
         Step::Groups(None) => "groups: the caller's stay (given up)".into(),
         Step::Groups(Some(groups)) if groups.is_empty() => "groups: none".into(),
@@ -259,6 +264,24 @@ fn isolate(pid: bool, user: bool) -> String {
 
 fn limit(value: Option<u64>) -> String {
     value.map_or("unlimited".into(), |value| value.to_string())
+}
+
+fn user_namespace(range: Range, owners: &Owners) -> String {
+    let map = range.processes().into_iter().map(|e| match e.count {
+        1 => format!("{} is {} outside", e.inside, e.outside),
+        n => format!("{}-{} are {}-{}", e.inside, e.inside + n - 1, e.outside, e.outside + n - 1),
+    });
+    let mut out = format!("new user namespace: {}", map.collect::<Vec<_>>().join(", "));
+    let list = |what: &str, kept: &BTreeSet<u32>| {
+        let kept: Vec<String> = kept.iter().map(u32::to_string).collect();
+        (!kept.is_empty()).then(|| format!("{what} {}", kept.join(" ")))
+    };
+    let kept: Vec<String> =
+        list("users", &owners.uids).into_iter().chain(list("groups", &owners.gids)).collect();
+    if !kept.is_empty() {
+        out += &format!("; themselves on disk: {}", kept.join(", "));
+    }
+    out
 }
 
 fn unshared(n: Unshared) -> String {

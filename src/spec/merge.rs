@@ -103,6 +103,7 @@ fn merge_privileges(base: Privileges, over: Privileges) -> Privileges {
         share_namespaces,
         system_call_action,
         socket_families,
+        user_namespace,
         memory_deny_write_execute,
     } = base;
     Privileges {
@@ -111,6 +112,7 @@ fn merge_privileges(base: Privileges, over: Privileges) -> Privileges {
         share_namespaces: append(share_namespaces, over.share_namespaces),
         system_call_action: over.system_call_action.or(system_call_action),
         socket_families: append_written(socket_families, over.socket_families),
+        user_namespace: over.user_namespace.or(user_namespace),
         memory_deny_write_execute: over.memory_deny_write_execute.or(memory_deny_write_execute),
     }
 }

@@ -269,6 +269,8 @@ pub struct Privileges {
     pub system_call_action: Option<At<SystemCallAction>>,
     /// The only families of sockets; `None`: unix, inet, inet6, netlink.
     pub socket_families: Option<Vec<At<String>>>,
+    /// Default false: a user namespace with a range of ids of the jail's own.
+    pub user_namespace: Option<At<bool>>,
     /// Default true: memory is never writable and executable.
     pub memory_deny_write_execute: Option<At<bool>>,
 }

@@ -37,7 +37,7 @@ pub fn isolated(body: impl FnOnce() + Send + 'static) {
 }
 
 /// A mount of a test's own; unmounted when dropped, so that its directory can be removed.
-pub struct Mounted(PathBuf);
+pub struct Mounted(pub PathBuf);
 
 impl Drop for Mounted {
     fn drop(&mut self) {

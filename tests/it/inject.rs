@@ -7,6 +7,7 @@ use crate::host::{self, isolated, processes_of, wait_until};
 use crate::ring::Ring::{Root, Server};
 use crate::ring::{Test, test};
 use crate::run::{Room, finish, jail};
+use nix::unistd::{Gid, Uid, chown};
 use std::path::PathBuf;
 
 /// The tests of this file.
@@ -17,6 +18,10 @@ pub fn tests() -> Vec<Test> {
             isolated(|| at_every_step("nginx", "share-namespaces = [\"pid\"]"));
         }),
         test(Root, "inject::hello_at_every_step", || isolated(|| at_every_step("hello", ""))),
+        test(Root, "inject::user_namespace_at_every_step", || {
+            let keys = "user-namespace = true\ncapabilities = [\"DAC_OVERRIDE\"]";
+            isolated(move || at_every_step("hello", keys));
+        }),
         test(Root, "inject::the_hook_is_off_by_default", the_hook_is_off_by_default),
     ]
 }
@@ -26,7 +31,9 @@ pub fn tests() -> Vec<Test> {
 fn spec(room: &Room, shipped: &str, privileges: &str) -> PathBuf {
     let unix = if privileges.is_empty() { ", \"unix:/run/x.sock\"" } else { "" };
     let path = room.path().display();
-    room.open_directory("marks");
+    // The host's root would be nobody in a user namespace.
+    let marks = room.open_directory("marks");
+    chown(&marks, Some(Uid::from_raw(33)), Some(Gid::from_raw(33))).unwrap();
     let text = format!(
         "include = [\"{shipped}\"]\n\
          [process]\ncommand = [\"/probe/probe\", \"probe\", \"attempts=no\", \"marker=/marks/ran\"]\n\

@@ -36,6 +36,7 @@ mod terminal;
 mod tidy;
 #[cfg(target_arch = "x86_64")]
 mod tracer;
+mod user_namespace;
 
 use std::process::ExitCode;
 
@@ -69,6 +70,7 @@ fn main() -> ExitCode {
         syscalls::tests(),
         servers::tests(),
         passed::tests(),
+        user_namespace::tests(),
     ];
     let plan = ring::Rings::of_this_machine();
     let trials = tests.into_iter().flatten().map(|test| plan.trial(test)).collect();

@@ -5,9 +5,11 @@
 
 use crate::ring::Ring::Pure;
 use crate::ring::{Test, test};
+use jail::apply::{Call, Failure, explain};
 use jail::jail::ask::ask;
 use jail::jail::facts::{
     Caller, End, Facts, FileKind, Group, Hop, Kernel, Mapped, PathFact, Program, Questions, Stop, User,
+    UserNamespaces,
 };
 use jail::jail::path::AbsPath;
 use jail::jail::resolve::{Feature, resolve};
@@ -30,6 +32,9 @@ pub fn tests() -> Vec<Test> {
         rootless_gives_up_nothing_in_silence,
     ));
     tests.push(test(Pure, "plans::an_old_kernel_is_one_clear_error", an_old_kernel_is_one_clear_error));
+    tests.push(test(Pure, "plans::golden_user_namespace", golden_user_namespace));
+    tests.push(test(Pure, "plans::forbidden_user_namespaces_are_said_plainly", forbidden_user_namespaces));
+    tests.push(test(Pure, "plans::refused_namespaces_are_explained", refused_namespaces_are_explained));
     tests.push(test(Pure, "plans::what_the_kernel_lacks_is_an_error", what_the_kernel_lacks_is_an_error));
     tests.push(test(Pure, "plans::an_older_landlock_knows_no_ports", an_older_landlock_knows_no_ports));
     tests.push(test(Pure, "plans::an_id_that_is_not_mapped_is_named", an_id_that_is_not_mapped_is_named));
@@ -78,6 +83,7 @@ pub fn host(questions: &Questions) -> Facts {
             seccomp: true,
             deny_write_execute: true,
             keyrings: true,
+            user_namespaces: UserNamespaces::Allowed,
         },
         users: questions.users.iter().map(|name| (name.clone(), user(name))).collect(),
         groups: questions.groups.iter().map(|name| (name.clone(), group(name))).collect(),
@@ -86,6 +92,7 @@ pub fn host(questions: &Questions) -> Facts {
         links: questions.links.iter().filter_map(|link| Some((link.clone(), common_link(link)?))).collect(),
         socket_directories: questions.socket_directories.iter().map(|d| (d.clone(), Ok(None))).collect(),
         auto: questions.auto.as_ref().map(|_| (2_000_123, 2_000_123)),
+        range: questions.range.as_ref().map(|_| 1_900_003_328),
         env: Default::default(),
         programs: questions.programs.iter().map(|path| (path.clone(), program(path))).collect(),
     }
@@ -213,6 +220,106 @@ fn rootless_gives_up_nothing_in_silence() {
     let (given_up, _) = plan("hello", &[Feature::Groups], stranger);
     let given_up = given_up.unwrap().given_up;
     assert_eq!(given_up.iter().map(|g| g.what.as_str()).collect::<Vec<_>>(), ["groups"]);
+}
+
+/// A spec of no shipped server: root inside, in a directory of www-data's.
+const USER_NAMESPACE: &str = r#"
+[process]
+command = ["/usr/sbin/server"]
+groups = ["redis"]
+[files]
+read = ["/usr", "/etc/hosts"]
+write = ["/var/lib/server", { path = "/var/log/server", create = "0750" }]
+tmpfs = ["/run"]
+[privileges]
+user-namespace = true
+capabilities = ["SETUID", "SETGID", "KILL"]
+system-calls = ["@service", "@setuid"]
+"#;
+
+fn in_user_namespace(change: impl Fn(&mut Facts)) -> (Result<Plan, Problems>, Sources) {
+    let (mut sources, mut problems) = (Sources::default(), Problems::default());
+    let source = sources.add("server.toml", USER_NAMESPACE);
+    let spec = jail::spec::parse::parse(USER_NAMESPACE, source, &mut problems);
+    assert_eq!(problems, Problems::default());
+    let mut facts = host(&ask(&spec, "server"));
+    if let Some(PathFact { end: Ok(end), .. }) = facts.paths.get_mut(&abs("/var/lib/server")) {
+        (end.uid, end.gid) = (33, 4);
+    }
+    let missing = PathFact { hops: Vec::new(), end: Err(Stop { errno: 2, path: abs("/var/log/server") }) };
+    facts.paths.insert(abs("/var/log/server"), missing);
+    change(&mut facts);
+    (resolve("server", &spec, &facts, &[]).map(|jail| build::build(&jail)), sources)
+}
+
+fn golden_user_namespace() {
+    let (plan, sources) = in_user_namespace(|_| {});
+    let plan = plan.unwrap_or_else(|problems| panic!("{}", problems.render(&sources, Paint(false))));
+    compare(&golden("plans/user-namespace.txt"), &print::text(&plan, &sources, Paint(false)));
+    let (refused, sources) = in_user_namespace(|facts| facts.range = None);
+    let text = refused.unwrap_err().render(&sources, Paint(false));
+    compare(&golden("messages/user-namespace-no-range.stderr"), &format!("exit 125\n{text}"));
+}
+
+fn forbidden_user_namespaces() {
+    let stranger = Caller { uid: 1000, gid: 1000, can_start_session: true, ..Caller::default() };
+    for (why, name) in [
+        (UserNamespaces::NoneAtAll, "no-user-namespaces"),
+        (UserNamespaces::RootOnly, "no-user-namespaces-debian"),
+        (UserNamespaces::AppArmor, "no-user-namespaces-apparmor"),
+    ] {
+        let facts = |facts: &mut Facts| {
+            facts.caller = stranger.clone();
+            facts.kernel.user_namespaces = why;
+        };
+        let (refused, sources) = plan("hello", &[], facts);
+        let problems = refused.unwrap_err();
+        assert_eq!((problems.0.len(), problems.code()), (1, 125), "{problems:?}");
+        let text = problems.render(&sources, Paint(false));
+        compare(&golden(&format!("messages/{name}.stderr")), &format!("exit 125\n{text}"));
+        // Root, and whoever has the capability for it, are not forbidden by the last two.
+        let (root, _) = plan("hello", &[], |facts| facts.kernel.user_namespaces = why);
+        assert!(root.is_ok());
+        let able = |facts: &mut Facts| {
+            facts.kernel.user_namespaces = why;
+            facts.caller = Caller { capabilities: 1 << 21, ..stranger.clone() };
+        };
+        assert_eq!(plan("hello", &[], able).0.is_ok(), why != UserNamespaces::NoneAtAll);
+    }
+}
+
+/// What only shows when it is tried.
+fn refused_namespaces_are_explained() {
+    let rootless = |facts: &mut Facts| {
+        facts.caller = Caller { uid: 1000, gid: 1000, can_start_session: true, ..Caller::default() };
+    };
+    let (hello, hello_sources) = plan("hello", &[], rootless);
+    let (hello, hello_sources) = (hello.unwrap(), hello_sources);
+    let (server, server_sources) = in_user_namespace(|_| {});
+    let server = server.unwrap();
+    let step =
+        |plan: &Plan, wanted: fn(&Step) -> bool| plan.steps.iter().position(|p| wanted(&p.step)).unwrap();
+    let made = step(&server, |s| matches!(s, Step::UserNamespace { .. }));
+    let mapped = step(&server, |s| matches!(s, Step::MapOwners { .. }));
+    let hello = (&hello, &hello_sources);
+    let server = (&server, &server_sources);
+    for (name, (plan, sources), step, call, errno) in [
+        ("namespace-refused-to-a-user", hello, 0, Call::Clone, libc::EPERM),
+        ("namespace-without-capabilities", hello, 1, Call::Mount, libc::EACCES),
+        ("user-namespace-refused", server, made, Call::Clone, libc::EPERM),
+        ("user-namespace-limit", server, made, Call::Clone, libc::ENOSPC),
+        ("user-namespace-map-refused", server, made, Call::WriteMap, libc::EPERM),
+        ("user-namespace-file-system", server, mapped, Call::MapOwners, libc::EINVAL),
+        ("user-namespace-mapped-already", server, mapped, Call::MapOwners, libc::EPERM),
+    ] {
+        let failure = Failure { step, call, errno, detail: 0 };
+        let text = explain::problem(plan, failure).render(sources, Paint(false));
+        // Not the subject here, and different with every new step.
+        let numbers = format!("step {} of {} ", step + 1, plan.steps.len());
+        assert!(text.contains(&numbers), "{text}");
+        let text = text.replace(&numbers, "step N ");
+        compare(&golden(&format!("messages/{name}.stderr")), &format!("exit 125\n{text}"));
+    }
 }
 
 fn an_old_kernel_is_one_clear_error() {

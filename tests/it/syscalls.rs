@@ -8,6 +8,7 @@ use crate::ring::Ring::Root;
 use crate::ring::{Test, test};
 use crate::run::{Room, finish, jail, jail_binary};
 use crate::tracer::{self, Place, Role, Trace};
+use nix::unistd::{Gid, Uid, chown};
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -17,11 +18,13 @@ use std::time::Duration;
 pub fn tests() -> Vec<Test> {
     let mut tests = Vec::new();
     for (name, which) in [("set_up", Which::SetUp), ("outer", Which::Outer)] {
-        for (shape, privileges) in [("", ""), ("_in_place", "share-namespaces = [\"pid\"]")] {
-            if which == Which::SetUp && !shape.is_empty() {
-                // In place there is no other process than the outer one.
-                continue;
-            }
+        // In place there is no other process than the outer one, and for that nothing changes with a
+        // user namespace.
+        let special = match which {
+            Which::SetUp => ("_user_namespace", "user-namespace = true"),
+            Which::Outer => ("_in_place", "share-namespaces = [\"pid\"]"),
+        };
+        for (shape, privileges) in [("", ""), special] {
             let name = format!("syscalls::each_call_of_the_{name}_fails_once{shape}");
             tests.push(test(Root, name, move || each_call_fails_once(which, privileges)));
         }
@@ -36,9 +39,10 @@ enum Which {
     Outer,
 }
 
-/// The kernel never refuses these, and no library knows what to do if it did.
+/// The kernel never refuses these, and no library knows what to do if it did. (brk(2) answers with
+/// the end of the heap, whatever it was asked for.)
 const INFALLIBLE: &[&str] =
-    &["getuid", "geteuid", "getgid", "getegid", "getpid", "getppid", "gettid", "umask", "exit_group"];
+    &["brk", "getuid", "geteuid", "getgid", "getegid", "getpid", "getppid", "gettid", "umask", "exit_group"];
 
 /// One start, judged by what the probe wrote.
 struct Case<'a> {
@@ -116,13 +120,15 @@ fn each_call_fails_once(which: Which, privileges: &str) {
 }
 
 fn spec(room: &Room, privileges: &str) -> PathBuf {
-    room.open_directory("out");
+    // In a user namespace the host's root would be nobody, and has no ports.
+    chown(&room.open_directory("out"), Some(Uid::from_raw(33)), Some(Gid::from_raw(33))).unwrap();
+    let capability = if privileges.contains("user-namespace") { "CHOWN" } else { "NET_BIND_SERVICE" };
     let files = format!(
         "write = [{{ path = \"{0}/out\", at = \"/out\" }}, {{ path = \"{0}/made\", at = \"/made\", create = \"0700\" }}]\ntmpfs = [\"/tmp\"]\ntext = [{{ path = \"/etc/text\", content = \"x\" }}]",
         room.path().display()
     );
     let process = "user = \"www-data\"\ngroups = [\"tty\"]\nrlimits = { nofile = 512 }";
-    let privileges = format!("capabilities = [\"NET_BIND_SERVICE\"]\n{privileges}");
+    let privileges = format!("capabilities = [{capability:?}]\n{privileges}");
     let more = [
         ("files", files.as_str()),
         ("process", process),

@@ -7,7 +7,7 @@ const READ: Attributes = Attributes { read_only: true, no_exec: false, no_dev: t
 const FINE: &str = "ro,nosuid,nodev";
 
 fn expect(path: &str, kind: Option<&'static str>) -> ExpectedMount {
-    ExpectedMount { path: AbsPath::new(path).unwrap(), attributes: READ, kind }
+    ExpectedMount { path: AbsPath::new(path).unwrap(), attributes: READ, kind, id_mapped: false }
 }
 
 /// A mount in the root, whose id is 1.
@@ -61,6 +61,15 @@ fn each_weakness_of_a_mount_is_found() {
 }
 
 /// `--root /`: the host's /dev, with all that is in it, lies below ours.
+#[test]
+fn a_mount_whose_owners_are_not_mapped_is_found() {
+    let plan = [ExpectedMount { id_mapped: true, ..expect("/", None) }];
+    let mapped = "ro,nosuid,nodev,relatime,idmapped";
+    compared(&line("/", mapped, "", "ext4"), &plan, Ok(()));
+    compared(&line("/", FINE, "", "ext4"), &plan, Err(0));
+    compared(&(line("/", mapped, "", "ext4") + &line("/x", FINE, "", "ext4")), &plan, Err(0));
+}
+
 #[test]
 fn a_planned_mount_may_lie_over_those_of_a_given_root() {
     let plan = [expect("/", None), expect("/dev", Some("tmpfs")), expect("/dev/shm", Some("tmpfs"))];

@@ -18,7 +18,7 @@ pub fn user_of_the_host(subject: Subject<'_>) -> Vec<Hit> {
     let Some(user) = subject.spec.process.user.as_ref().filter(|user| user.value != "auto") else {
         return Vec::new();
     };
-    let own = |(uid, _): &(u32, _)| *uid != 0;
+    let own = |(uid, _): &(u32, _)| *uid != 0 && subject.range().is_none();
     let hit = |item| Hit::of(item, format!("runs as {}, a user of the host", user.value), Some(user.at));
     subject.host_uid().filter(own).and_then(|_| row(USERS, &user.value)).map(hit).into_iter().collect()
 }
@@ -38,7 +38,8 @@ pub fn groups(subject: Subject<'_>) -> Vec<Hit> {
 }
 
 pub fn ids_of_the_host(subject: Subject<'_>) -> Vec<Hit> {
-    let mapped = |step: &Step| matches!(step, Step::Isolate { user: Some(_), .. });
+    let mapped =
+        |step: &Step| matches!(step, Step::Isolate { user: Some(_), .. } | Step::UserNamespace { .. });
     let open = !subject.plan.steps.iter().any(|p| mapped(&p.step));
     Hit::when(open, "its ids are the host's", None)
 }
@@ -50,7 +51,10 @@ pub fn capabilities(subject: Subject<'_>) -> Vec<Hit> {
         let mut entries = subject.spec.privileges.capabilities.iter();
         entries.find(|entry| plain(&entry.value) == name).map(|entry| entry.at)
     };
-    let has = |(number, _): &(usize, &&str)| held >> number & 1 == 1;
+    // In a user namespace of its own most are over the jail's own files and processes; these also
+    // open more of the kernel.
+    let counts = |name: &str| subject.range().is_none() || ["SYS_ADMIN", "SYS_PTRACE"].contains(&name);
+    let has = |(number, name): &(usize, &&str)| held >> number & 1 == 1 && counts(name);
     let named = NAMES.iter().enumerate().filter(has).map(|(_, name)| *name);
     named
         .filter_map(|name| Some(Hit::of(row(CAPABILITIES, name)?, format!("has CAP_{name}"), written(name))))

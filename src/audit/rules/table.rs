@@ -57,7 +57,7 @@ pub static RULES: &[Rule] = &[
         weight: Weight::Once(2),
         key: "",
         why: "its user id means the same on the host: what leaks out of the jail is that user there",
-        close: "start the jail as an ordinary user: it then has a user namespace",
+        close: "user-namespace = true, or start the jail as an ordinary user",
         cost: "no capabilities over the host's network, no ports below 1024",
         find: process::ids_of_the_host,
     },

@@ -47,6 +47,7 @@ fn databases(ask: fn(&str, &str) -> Option<String>, switch: fn() -> Option<Strin
     Databases {
         passwd: database("passwd", passwd),
         group: database("group", group),
+        subordinate: Vec::new,
         elsewhere: Elsewhere { ask, switch: LazyCell::new(switch) },
     }
 }
@@ -187,6 +188,49 @@ fn auto_asks_elsewhere_only_if_there_is_an_elsewhere() {
     }
     for name in ["nginx", "redis", "a", "b"] {
         assert_eq!(databases(all_even, switch_ldap).free_ids(name).unwrap().0 % 2, 1, "{name}");
+    }
+}
+
+#[test]
+fn ranges_are_stable_distinct_and_free() {
+    let blocks = |d: &Databases, name: &str| d.free_range(name).unwrap();
+    let first = blocks(&local(), "nginx");
+    // Files on disks belong to these numbers: another version must give the same.
+    assert_eq!(first, FIRST_RANGE + u32::try_from(fnv1a(b"nginx") % 40_960).unwrap() * 4096);
+    assert!(first >= FIRST_RANGE && first + range::COUNT <= FIRST, "between systemd's ranges and auto's");
+    assert_ne!(first, blocks(&local(), "redis"));
+    assert_eq!(databases(must_not_be_asked, switch_files).free_range("nginx"), Some(first));
+    let next = Some(first + range::COUNT);
+    let mut user = local();
+    add(&mut user.passwd, &format!("x:x:{}:1::/:\n", first + 4095));
+    assert_eq!(user.free_range("nginx"), next);
+    let mut group = local();
+    add(&mut group.group, &format!("x:x:{first}:\n"));
+    assert_eq!(group.free_range("nginx"), next);
+    let mut subordinate = local();
+    subordinate.subordinate = || {
+        let first = local().free_range("nginx").unwrap();
+        vec![(first - 10, first + 1), (first + 8191, first + 9000)]
+    };
+    assert_eq!(subordinate.free_range("nginx"), Some(first + 3 * range::COUNT));
+}
+
+#[test]
+fn ranges_ask_elsewhere_only_if_there_is_an_elsewhere() {
+    fn first_block(_: &str, key: &str) -> Option<String> {
+        let local = local().free_range("nginx").unwrap();
+        key.parse().is_ok_and(|n: u32| n == local + 512).then(String::new)
+    }
+    let first = local().free_range("nginx").unwrap();
+    assert_eq!(databases(first_block, switch_ldap).free_range("nginx"), Some(first + range::COUNT));
+}
+
+#[test]
+fn subordinate_ids_are_read() {
+    assert_eq!(subordinate_line("me:100000:65536"), Some((100_000, 165_536)));
+    assert_eq!(subordinate_line("1000:4294967290:65536"), Some((4_294_967_290, u32::MAX)));
+    for bad in ["me:1", "me", "", "me:x:1", "me:1:y"] {
+        assert_eq!(subordinate_line(bad), None, "{bad}");
     }
 }
 

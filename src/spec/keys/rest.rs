@@ -121,6 +121,23 @@ pub static PRIVILEGES: &[Key] = &[
     Key {
         about: About {
             table: "privileges",
+            name: "user-namespace",
+            kind: Kind::Boolean,
+            default: "false",
+            example: "true",
+            doc: "uid 0 inside is a range of unprivileged ids of the jail's own outside",
+            more: "For programs that insist on root. Without `user`, or as `auto`, it runs as uid 0 inside; ids 0 \
+                   to 4094 and 65534 exist. In `write` directories the owners of the directories themselves \
+                   are the same inside; what root or others make belongs to the range; the host's root is \
+                   nobody. `jail plan` shows the range. Capabilities are over the jail's own files and \
+                   processes alone. Only root can make such a jail.",
+            since: SINCE,
+        },
+        set: |spec, reader, item| spec.privileges.user_namespace = reader.boolean(item),
+    },
+    Key {
+        about: About {
+            table: "privileges",
             name: "memory-deny-write-execute",
             kind: Kind::Boolean,
             default: "true",
