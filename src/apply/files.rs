@@ -89,7 +89,7 @@ pub fn copy(
     let source = state.slot(slot)?;
     let stat = rustix::fs::fstat(source).call(Call::Fstat)?;
     let mut content = Vec::with_capacity(usize::try_from(stat.st_size).unwrap_or(0).min(COPY_LIMIT) + 1);
-    let mut buffer = [0u8; 8192];
+    let mut buffer = [0u8; 4096];
     loop {
         let n = rustix::io::read(source, &mut buffer).call(Call::Read)?;
         if n == 0 {

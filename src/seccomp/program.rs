@@ -44,7 +44,11 @@ pub fn compile(policy: &Policy) -> Vec<Instruction> {
     compile_with_reach(&policy.rules, REACH)
 }
 
-/// As [`compile`], with comparisons that skip at most `reach` and a few instructions.
+/// As [`compile`], with comparisons that skip at most `reach` and a few instructions. Never inlined:
+/// the builder's tens of kilobytes would be in the frame of a caller that mostly does not need them,
+/// and each page of a new process's stack costs a fault.
+#[cold]
+#[inline(never)]
 pub(super) fn compile_with_reach(rules: &Rules, reach: usize) -> Vec<Instruction> {
     let builder = Builder::build(rules, reach);
     // An empty program, were it possible, is refused by the kernel.
