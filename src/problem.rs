@@ -62,7 +62,7 @@ impl Sources {
         let line = source.text[line_start..].lines().next().unwrap_or("");
         let number = before.matches('\n').count() + 1;
         let column = before[line_start..].chars().count() + 1;
-        Some((format!("{}:{number}:{column}", source.name), line.trim()))
+        Some((format!("{}:{number}:{column}", printable(&source.name)), line.trim()))
     }
 
     /// The text that a span covers.
@@ -239,17 +239,24 @@ impl Paint {
     }
 }
 
-/// Control characters made visible: a path or a spec line must not drive the operator's terminal.
+/// Control characters made visible: a path or a spec line must neither drive the operator's terminal,
+/// nor forge a line of a log, nor reorder the one it is in.
 pub fn printable(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
-        if c.is_control() && c != '\t' {
+        if (c.is_control() && c != '\t') || reorders(c) {
             write!(out, "{}", c.escape_default()).unwrap_or_default();
         } else {
             out.push(c);
         }
     }
     out
+}
+
+/// Line and paragraph separators, and the marks of bidirectional text (Unicode UAX #9), which show a
+/// name as another one.
+fn reorders(c: char) -> bool {
+    matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 /// The closest of `known` to a mistyped `word`, if one is close enough to be what was meant: alike as a
@@ -265,4 +272,22 @@ pub fn did_you_mean<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) ->
         .filter(|(score, _)| *score > 0.8)
         .max_by(|a, b| a.0.total_cmp(&b.0))
         .map(|(_, k)| k)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_cannot_forge_a_line() {
+        let mut sources = Sources::default();
+        let source = sources.add("/srv/a\njail: all is well", "x = 1\n");
+        let problem = Problem::set_up("cannot show /srv/\r\x1b[2Kfine\u{9b}K\u{202e}txt\u{2028}x")
+            .at(Span { source, start: 0, end: 1 })
+            .help("a\nhelp: b");
+        let text = problem.render(&sources, Paint(false));
+        assert_eq!(text.lines().count(), 3, "{text}");
+        assert!(!text.contains(|c: char| c != '\n' && (c.is_control() || reorders(c))), "{text:?}");
+        assert_eq!(printable("/srv/wéb\tdata"), "/srv/wéb\tdata");
+    }
 }

@@ -235,6 +235,8 @@ fn remedy(step: &Step, failure: Failure) -> Option<String> {
         (Step::Listen { socket, .. }, _) => return listen_remedy(socket, errno),
         (Step::PassSockets { .. }, Errno::EBADF | Errno::EINVAL | Errno::EMFILE) => "the limit of open files is too low for so many sockets: raise it (ulimit -n)".into(),
         (Step::Attach { make: None, .. } | Step::Tmpfs { make: false, .. } | Step::Proc { make: false, .. }, Errno::EINVAL | Errno::ENOTDIR) => "what is there is of another kind, or a link: a directory can be mounted only on a directory, and a file only on a file; was it changed just now?".into(),
+        (Step::Attach { .. } | Step::Tmpfs { .. } | Step::Proc { .. } | Step::LandlockRules { .. }, Errno::ELOOP | Errno::ENOTDIR) => "a symbolic link, or something that is no directory, is in its way in the host directory that is shown there: name the place it leads to, or find out who put it there".into(),
+        (Step::CreateDirectory { .. }, Errno::ELOOP) => "a symbolic link was put on this path after it was looked up: find out by whom".into(),
         (Step::Proc { .. }, Errno::EPERM) => "in a user namespace a new /proc needs a host /proc without anything mounted over it; run jail as root, or write proc = \"none\"".into(),
         (Step::BoundingSet { .. } | Step::Capabilities(_), Errno::EPERM) => lacks("SETPCAP", "take capabilities away for good"),
         (Step::Groups(_) | Step::Gid(_), Errno::EPERM) => lacks("SETGID", "set the program's groups"),
@@ -249,7 +251,7 @@ fn remedy(step: &Step, failure: Failure) -> Option<String> {
         (Step::Execute { .. }, Errno::EAGAIN) if failure.call == Call::Clone => "the limit of processes is reached: see ulimit -u of the caller, and pids.max of its cgroup".into(),
         (Step::Keyring, _) => "give it up knowingly with `--without keyring`".into(),
         (Step::LandlockRules { .. } | Step::LandlockRestrict, Errno::EOPNOTSUPP | Errno::ENOSYS) => "Landlock is off on this kernel; give it up knowingly with `--without landlock`".into(),
-        (Step::CheckMounts(_) | Step::CheckProcess(_), _) => "this is a bug in jail or a very unusual kernel: nothing was started; please report it with the output of `jail plan`".into(),
+        (Step::CheckMounts(_) | Step::CheckProcess(_), _) => "nothing was started; unless somebody moves directories there meanwhile, this is a bug in jail or a very unusual kernel: please report it with the output of `jail plan`".into(),
         _ => return None,
     })
 }

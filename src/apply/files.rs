@@ -160,3 +160,32 @@ fn host_parent(path: &AbsPath) -> Result<OwnedFd, Fault> {
     let resolve = ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
     rustix::fs::openat2(CWD, parent.as_str(), flags, Mode::empty(), resolve).call(Call::Openat2)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
+
+    /// What the owner of the parent could exchange for a directory that was just made.
+    #[test]
+    fn only_an_empty_closed_directory_of_ones_own_is_handed_over() {
+        let place = tempfile::tempdir().unwrap();
+        let at = |name: &str| place.path().join(name);
+        for (name, mode) in [("made", 0o700), ("open", 0o755), ("full", 0o700), ("target", 0o700)] {
+            std::fs::create_dir(at(name)).unwrap();
+            std::fs::set_permissions(at(name), PermissionsExt::from_mode(mode)).unwrap();
+        }
+        std::fs::write(at("full/key"), "").unwrap();
+        std::fs::write(at("file"), "").unwrap();
+        symlink("target", at("link")).unwrap();
+        let parent = OwnedFd::from(std::fs::File::open(place.path()).unwrap());
+        let (uid, gid) = (rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw());
+        let mode = |name: &str| at(name).symlink_metadata().unwrap().mode() & 0o7777;
+        for name in ["open", "full", "link", "file", "missing"] {
+            assert!(hand_over(&parent, name, 0o711, Ids { uid, gid }).is_err(), "{name}");
+        }
+        assert_eq!((mode("open"), mode("full"), mode("target")), (0o755, 0o700, 0o700));
+        assert_eq!(hand_over(&parent, "made", 0o711, Ids { uid, gid }), Ok(()));
+        assert_eq!(mode("made"), 0o711);
+    }
+}

@@ -158,6 +158,9 @@ pub struct State {
     pub sockets: Vec<SocketFile>,
     /// What tells the program of the sockets passed to it: variables of its environment.
     announced: Vec<(String, String)>,
+    /// Memory file systems attached so far. What is placed in one is reached by its descriptor: in
+    /// somebody else's tree its path may lead elsewhere by now.
+    own: Vec<(AbsPath, OwnedFd)>,
     /// The directory that the last step made something in: its neighbours mostly follow.
     parent: Option<(AbsPath, OwnedFd)>,
     /// The host's /proc, to read this process's own state back after the host is out of sight.
@@ -172,8 +175,6 @@ pub struct State {
     outer: Option<OwnedFd>,
     /// The user namespace that the program will enter, and its map of owners.
     users: Option<users::Users>,
-    /// The root is somebody else's tree: resolve in it, never make anything in it.
-    foreign_root: bool,
 }
 
 impl State {

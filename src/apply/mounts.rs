@@ -140,25 +140,28 @@ pub fn new_root(state: &mut State, limits: TmpfsLimits) -> Result<(), Fault> {
 pub fn attach_root(state: &mut State, slot: usize) -> Result<(), Fault> {
     over_root(state.slot(slot)?)?;
     state.root = state.slots[slot].take();
-    state.foreign_root = true;
     Ok(())
 }
 
-/// Opens a directory of the new root, unless the step before had it open. In our own skeleton no
-/// component may be a link; in somebody else's tree links are followed, but never out of it.
+/// Opens a directory of the new root, unless the step before had it open. No component may be a
+/// link, also not in somebody else's tree: a mount that followed one would not be where the plan and
+/// the check of the mounts have it.
 fn enter<'a>(state: &'a mut State, directory: &AbsPath) -> Result<BorrowedFd<'a>, Fault> {
     if *directory == AbsPath::root() {
         return state.root();
     }
     if state.parent.as_ref().is_none_or(|(known, _)| known != directory) {
-        let resolve = if state.foreign_root {
-            ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS
-        } else {
-            ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS
+        let own = state.own.iter().rev().find(|(path, _)| directory.is_within(path));
+        let (from, below) = match own {
+            Some((path, fd)) => (fd.as_fd(), directory.rebase(path, &AbsPath::root())),
+            None => (state.root()?, Some(directory.clone())),
         };
+        let below = below.filter(|path| *path != AbsPath::root());
+        let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        let opened = rustix::fs::openat2(state.root()?, directory.relative(), flags, Mode::empty(), resolve)
-            .call(Call::Openat2)?;
+        let relative = below.as_ref().map_or(".", AbsPath::relative);
+        let opened =
+            rustix::fs::openat2(from, relative, flags, Mode::empty(), resolve).call(Call::Openat2)?;
         state.parent = Some((directory.clone(), opened));
     }
     let known = state.parent.as_ref().map(|(_, fd)| fd.as_fd());
@@ -215,7 +218,9 @@ pub fn tmpfs(
         rustix::fs::mkdirat(&mount, name.as_str(), Mode::from_raw_mode(0o755)).call(Call::Mkdir)?;
         super::files::own(mount.as_fd(), name, owner)?;
     }
-    make_and_place(state, &mount, path, make)
+    make_and_place(state, &mount, path, make)?;
+    state.own.push((path.clone(), mount));
+    Ok(())
 }
 
 pub fn devpts(state: &mut State, path: &AbsPath, group: bool) -> Result<(), Fault> {

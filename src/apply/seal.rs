@@ -13,7 +13,7 @@ use landlock::{
     RulesetAttr, RulesetCreatedAttr, Scope,
 };
 use nix::errno::Errno;
-use rustix::fs::{Mode, OFlags};
+use rustix::fs::{CWD, Mode, OFlags, ResolveFlags};
 use std::error::Error;
 use std::ffi::CString;
 use std::os::fd::AsFd;
@@ -114,8 +114,10 @@ pub fn landlock_rules(
     let mut ruleset = named(base.create(), Call::LandlockCreate, 0)?;
     for (index, (path, access)) in rules.iter().enumerate() {
         let flags = OFlags::PATH | OFlags::CLOEXEC;
-        let place = rustix::fs::open(path.as_str(), flags, Mode::empty())
-            .call(Call::Open)
+        // In a directory that others may write to a link could widen what the rule allows.
+        let resolve = ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
+        let place = rustix::fs::openat2(CWD, path.as_str(), flags, Mode::empty(), resolve)
+            .call(Call::Openat2)
             .map_err(|f| Fault { detail: u32::try_from(index).unwrap_or(u32::MAX), ..f })?;
         let mut granted = rights(*access, abi);
         if super::mounts::file_type(place.as_fd())? != rustix::fs::FileType::Directory {

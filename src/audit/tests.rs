@@ -23,7 +23,15 @@ fn bare_host(spec: &crate::spec::Spec) -> Facts {
     let questions = ask(spec, "web");
     let path = |path: &AbsPath| {
         let there = FILES.contains(&path.as_str());
-        let end = End { path: path.clone(), kind: FileKind::File, size: 1, mode: 0o600, uid: 0, gid: 0 };
+        let end = End {
+            path: path.clone(),
+            kind: FileKind::File,
+            size: 1,
+            mode: 0o600,
+            uid: 0,
+            gid: 0,
+            untrusted: None,
+        };
         let end = if there { Ok(end) } else { Err(Stop { errno: 2, path: path.clone() }) };
         (path.clone(), PathFact { hops: Vec::new(), end })
     };

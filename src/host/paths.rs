@@ -20,6 +20,7 @@ pub fn walk(path: &AbsPath, caller: u32) -> PathFact {
     if let Ok(fd) = rustix::fs::openat2(CWD, path.as_str(), flags, Mode::empty(), resolve)
         && let Ok(stat) = rustix::fs::fstat(&fd)
         && let Some(kind) = kind(&stat)
+        && !is_secret(kind, &stat)
     {
         return PathFact { hops: Vec::new(), end: Ok(end(path.clone(), kind, &stat)) };
     }
@@ -52,7 +53,13 @@ fn kind(stat: &Stat) -> Option<FileKind> {
 
 fn end(path: AbsPath, kind: FileKind, stat: &Stat) -> End {
     let size = u64::try_from(stat.st_size).unwrap_or(0);
-    End { path, kind, size, mode: stat.st_mode & 0o7777, uid: stat.st_uid, gid: stat.st_gid }
+    let (mode, uid, gid) = (stat.st_mode & 0o7777, stat.st_uid, stat.st_gid);
+    End { path, kind, size, mode, uid, gid, untrusted: None }
+}
+
+/// A file that not everybody may read: it matters who could have put it there.
+fn is_secret(kind: FileKind, stat: &Stat) -> bool {
+    kind == FileKind::File && stat.st_mode & 0o004 == 0
 }
 
 fn slowly(top: Directory, path: &AbsPath, caller: u32, hops: &mut Vec<Hop>) -> Result<End, Stop> {
@@ -97,14 +104,16 @@ fn slowly(top: Directory, path: &AbsPath, caller: u32, hops: &mut Vec<Hop>) -> R
         // What a link's text leaves behind ("file/", "file/.") asks for a directory.
         if rest.is_empty() {
             let kind = kind(&stat).ok_or_else(|| stop(Errno::INVAL))?;
-            return Ok(end(next, kind, &stat));
+            // Also a hard link to a file of root's: the sticky bit does not help.
+            let untrusted = parent.planted.clone().or_else(|| parent.open.then(|| here.clone()));
+            let untrusted = untrusted.filter(|_| is_secret(kind, &stat));
+            return Ok(End { untrusted, ..end(next, kind, &stat) });
         }
         if FileType::from_raw_mode(stat.st_mode) != FileType::Directory {
             return Err(stop(Errno::NOTDIR));
         }
-        let untrusted = parent.untrusted.clone();
-        let untrusted = untrusted.or_else(|| (!trusted(&fd, &stat, caller)).then(|| next.clone()));
-        above.push(Directory { fd, untrusted });
+        let directory = parent.enter(fd, &stat, &next, caller);
+        above.push(directory);
         here = next;
     }
     let last = above.pop().ok_or(Stop { errno: Errno::NOTDIR.raw_os_error(), path: here.clone() })?;
@@ -135,8 +144,7 @@ pub fn open_to_others(path: &AbsPath, caller: u32) -> Result<Option<AbsPath>, St
         let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let fd = rustix::fs::openat(&here.fd, name, flags, Mode::empty()).map_err(stop)?;
         let stat = rustix::fs::fstat(&fd).map_err(stop)?;
-        let open = (!trusted(&fd, &stat, caller)).then(|| walked.clone());
-        here = Directory { fd, untrusted: here.untrusted.or(open) };
+        here = here.enter(fd, &stat, &walked, caller);
     }
     Ok(here.untrusted)
 }
@@ -145,6 +153,12 @@ struct Directory {
     fd: OwnedFd,
     /// The topmost directory up to here that others may write to.
     untrusted: Option<AbsPath>,
+    /// Others may write to it.
+    open: bool,
+    /// Its entries can be moved only by their owners.
+    sticky: bool,
+    /// A directory in which others could have put another one in the place of this, or of one above.
+    planted: Option<AbsPath>,
 }
 
 impl Directory {
@@ -152,10 +166,25 @@ impl Directory {
         let stop = |errno: Errno| Stop { errno: errno.raw_os_error(), path: AbsPath::root() };
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let resolve = ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
-        let fd = rustix::fs::openat2(CWD, path, flags, Mode::empty(), resolve).map_err(stop)?;
+        let opened = match path {
+            // Where openat2(2) is missing or filtered, the start says so by its name.
+            "/" => rustix::fs::openat(CWD, path, flags, Mode::empty()),
+            _ => rustix::fs::openat2(CWD, path, flags, Mode::empty(), resolve),
+        };
+        let fd = opened.map_err(stop)?;
         let stat = rustix::fs::fstat(&fd).map_err(stop)?;
-        let untrusted = (!trusted(&fd, &stat, caller)).then(AbsPath::root);
-        Ok(Directory { fd, untrusted })
+        let open = !trusted(&fd, &stat, caller);
+        let untrusted = open.then(AbsPath::root);
+        Ok(Directory { fd, untrusted, open, sticky: stat.st_mode & 0o1000 != 0, planted: None })
+    }
+
+    /// The directory `path` in it, which is open on `fd`.
+    fn enter(&self, fd: OwnedFd, stat: &Stat, path: &AbsPath, caller: u32) -> Directory {
+        let open = !trusted(&fd, stat, caller);
+        let untrusted = self.untrusted.clone().or_else(|| open.then(|| path.clone()));
+        let kept = self.sticky && (stat.st_uid == 0 || stat.st_uid == caller);
+        let planted = self.planted.clone().or_else(|| path.parent().filter(|_| self.open && !kept));
+        Directory { fd, untrusted, open, sticky: stat.st_mode & 0o1000 != 0, planted }
     }
 }
 
@@ -258,6 +287,30 @@ mod tests {
         assert_eq!(judged("file").unwrap_err().errno, libc::ENOTDIR);
         assert_eq!(judged("none").unwrap_err(), Stop { errno: libc::ENOENT, path: p.path("none") });
         assert_eq!(open_to_others(&AbsPath::new("/proc").unwrap(), 0), Ok(None));
+    }
+
+    #[test]
+    fn a_secret_file_that_others_could_have_put_there_is_found_out() {
+        let p = Place::new();
+        for below in ["safe/dir", "open", "sticky/own"] {
+            fs::create_dir_all(p.path(below).as_str()).unwrap();
+        }
+        for (below, mode) in [("open", 0o777), ("sticky", 0o1777)] {
+            fs::set_permissions(p.path(below).as_str(), fs::Permissions::from_mode(mode)).unwrap();
+        }
+        let untrusted = |below: &str, mode| {
+            let path = p.path(below);
+            fs::write(path.as_str(), "x").unwrap();
+            fs::set_permissions(path.as_str(), fs::Permissions::from_mode(mode)).unwrap();
+            p.walk(below).end.unwrap().untrusted
+        };
+        assert_eq!(untrusted("safe/dir/key", 0o600), None);
+        assert_eq!(untrusted("sticky/own/key", 0o600), None, "root's directory stays where it is");
+        assert_eq!(untrusted("sticky/key", 0o600), Some(p.path("sticky")), "it may be a hard link");
+        assert_eq!(untrusted("open/key", 0o640), Some(p.path("open")));
+        assert_eq!(untrusted("open/public", 0o644), None, "everybody may read it anyway");
+        fs::create_dir(p.path("open/moved").as_str()).unwrap();
+        assert_eq!(untrusted("open/moved/key", 0o600), Some(p.path("open")));
     }
 
     #[test]

@@ -218,6 +218,9 @@ pub struct End {
     pub uid: u32,
     /// Group.
     pub gid: u32,
+    /// For a regular file that not everybody may read: a directory on the way in which others than
+    /// root (rootless: than root and the caller) could have put any file in its place, if any.
+    pub untrusted: Option<AbsPath>,
 }
 
 /// What a path is.

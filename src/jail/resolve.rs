@@ -165,7 +165,14 @@ impl Context<'_> {
         let user = if wanted == "auto" && namespaces.range.is_some() {
             User { name: "root".into(), group: "root".into(), ..User::default() }
         } else if wanted == "auto" {
-            let (uid, gid) = self.facts.auto?;
+            let Some((uid, gid)) = self.facts.auto else {
+                // What keeps it from a range of ids was said where that was looked for.
+                if !spec.privileges.user_namespace.as_ref().is_some_and(|u| u.value) {
+                    let problem = Problem::set_up("no id of this host is free for user = \"auto\"");
+                    self.problems.push(problem.at(at).help("name a user of this host"));
+                }
+                return None;
+            };
             User { name: "jail".into(), uid, gid, group: "jail".into(), ..User::default() }
         } else {
             match self.facts.users.get(wanted) {

@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 
 mod image;
+mod links;
 mod nesting;
 mod system;
 
@@ -51,7 +52,10 @@ pub fn build(
     if tree.foreign.is_none() {
         tree.identity_files();
     }
+    // Our own links, as the spec has them; then those of a given root, which may move one of ours.
+    tree.settle();
     tree.follow_image();
+    tree.settle();
     tree.drop_covered();
     tree.check_nesting();
     tree.add_parents();
@@ -161,6 +165,22 @@ impl Tree<'_> {
         self.problems.0.extend(self.range.and_then(|range| unwritable(end, range, at)));
     }
 
+    /// A copy whose owner or mode the spec chooses gives a file to the program that it may not read on
+    /// the host. Whoever may write to the directory could choose the file: by a hard link, or by
+    /// moving it there.
+    fn may_hand_over(&mut self, end: &End, entry: &At<PathEntry>) -> bool {
+        let e = &entry.value;
+        let given = end.kind == FileKind::File && !e.bind && (e.owner.is_some() || e.mode.is_some());
+        let Some(directory) = end.untrusted.as_ref().filter(|_| given && !e.follow) else { return true };
+        let problem = Problem::set_up(format!(
+            "{} may not be read by everybody and would be handed over, but others than root can write to {directory} and could have put any file there",
+            end.path
+        ));
+        let help = "keep it in a directory that only root can write to, or write follow = true if everybody who can write there may choose what is shown";
+        self.problems.push(problem.at(entry.at).help(help));
+        false
+    }
+
     fn fact(&self, path: &AbsPath) -> Option<&PathFact> {
         self.facts.paths.get(path)
     }
@@ -185,6 +205,9 @@ impl Tree<'_> {
             },
             None => self.same_place(&path, end.path.clone(), entry.at),
         };
+        if !self.may_hand_over(&end, entry) {
+            return;
+        }
         if let Some(what) = self.shown(&end, entry, write) {
             self.place(inside, Some(entry.at), what);
         }
@@ -358,27 +381,6 @@ impl Tree<'_> {
         }
         let problem = Problem::usage(format!("two different things are asked for at {path}")).at(at);
         self.problems.push(problem.also("the other", known.at).help("keep one of the two"));
-    }
-
-    /// Where a place really is when components above it are links of the jail.
-    fn through_links(&mut self, path: &AbsPath, at: Option<Span>) -> Option<AbsPath> {
-        let mut path = path.clone();
-        // As many links as the kernel follows.
-        for _ in 0..40 {
-            let mut next = None;
-            for up in path.ancestors() {
-                if let Some(Place { path: up, what: What::Link { target }, .. }) = self.places.get(up) {
-                    next = up.resolve_link(target).and_then(|end| path.rebase(up, &end));
-                }
-            }
-            match next {
-                Some(next) => path = next,
-                None => return Some(path),
-            }
-        }
-        let problem = Problem::usage(format!("the links above {path} lead in a circle")).at(at);
-        self.problems.push(problem.help("remove one of the [files] link entries"));
-        None
     }
 }
 

@@ -10,6 +10,7 @@ use super::wire;
 use super::{Outcome, Stopped};
 use crate::apply;
 use crate::plan::{Plan, Step};
+use crate::problem::printable;
 use crate::sys::{self, process};
 use nix::cmsg_space;
 use nix::errno::Errno;
@@ -67,7 +68,7 @@ impl Outer {
                 relay.copy();
             }
             match process::wait_for(self.child, false) {
-                Ok(None) | Err(Errno::EINTR) => {}
+                Ok(None) => {}
                 Ok(Some(status)) => break self.ended(status),
                 Err(_) => return Err(Stopped::Vanished),
             }
@@ -213,6 +214,7 @@ pub fn undo(plan: &Plan, created: &[usize]) {
         if let Some(Step::CreateDirectory { path, .. }) = plan.steps.get(*step).map(|p| &p.step)
             && let Err(error) = apply::remove_directory(path)
         {
+            let path = printable(path.as_str());
             eprintln!("jail: {path} was made for this start and could not be removed again: {error}");
         }
     }

@@ -345,9 +345,14 @@ pub fn run_detached(child: impl FnOnce()) -> Result<()> {
 pub fn wait_for(pid: i32, block: bool) -> Result<Option<i32>> {
     let mut status = 0;
     let flags = if block { 0 } else { libc::WNOHANG };
-    // SAFETY: the kernel writes one int.
-    let done = check(unsafe { libc::waitpid(pid, &raw mut status, flags) }.into())?;
-    Ok((done != 0).then_some(status))
+    // Asked again at once: whoever waits has already taken the signal that says that it ended.
+    loop {
+        // SAFETY: the kernel writes one int.
+        match check(unsafe { libc::waitpid(pid, &raw mut status, flags) }.into()) {
+            Err(Errno::EINTR) => {}
+            done => return Ok((done? != 0).then_some(status)),
+        }
+    }
 }
 
 /// Gives free heap pages back to the kernel: what reading the spec needed, waiting does not.

@@ -100,6 +100,7 @@ fn furnish(room: &Room) -> Vec<UnixListener> {
     // A service may write here, and has put a link in.
     let open = room.open_directory("open");
     symlink("/etc", open.join("link")).unwrap();
+    mode(&room.file("open/secret", "secret\n"), 0o600);
     room.file("empty-root/file", "");
     image(room);
     symlink("/proc/self/mounts", at("mtab")).unwrap();

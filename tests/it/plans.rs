@@ -102,7 +102,15 @@ pub fn host(questions: &Questions) -> Facts {
 fn program(path: &AbsPath) -> Program {
     let file = |path: &str| PathFact {
         hops: Vec::new(),
-        end: Ok(End { path: abs(path), kind: FileKind::File, size: 4096, mode: 0o755, uid: 0, gid: 0 }),
+        end: Ok(End {
+            path: abs(path),
+            kind: FileKind::File,
+            size: 4096,
+            mode: 0o755,
+            uid: 0,
+            gid: 0,
+            untrusted: None,
+        }),
     };
     let loader = file("/usr/lib/x86_64-linux-gnu/ld-linux-x86-64.so.2");
     let files = vec![(path.clone(), file(path.as_str())), (abs("/lib64/ld-linux-x86-64.so.2"), loader)];
@@ -167,7 +175,7 @@ fn fact(path: &AbsPath) -> PathFact {
         file.map_or((FileKind::Directory, 0, 0o755), |(_, size)| (FileKind::File, *size, 0o644));
     PathFact {
         hops: hops.into_iter().collect(),
-        end: Ok(End { path: end, kind, size, mode, uid: 0, gid: 0 }),
+        end: Ok(End { path: end, kind, size, mode, uid: 0, gid: 0, untrusted: None }),
     }
 }
 
@@ -176,7 +184,11 @@ fn abs(path: &str) -> AbsPath {
 }
 
 /// The plan of a shipped spec on that host, with `change` made to the facts.
-fn plan(name: &str, without: &[Feature], change: impl Fn(&mut Facts)) -> (Result<Plan, Problems>, Sources) {
+pub fn plan(
+    name: &str,
+    without: &[Feature],
+    change: impl Fn(&mut Facts),
+) -> (Result<Plan, Problems>, Sources) {
     let nowhere = Roots { working: "/nonexistent".into(), system: "/nonexistent".into() };
     let mut sources = Sources::default();
     let loaded = load_from(&nowhere, name, Trust::Root, &mut sources).unwrap();

@@ -3,8 +3,9 @@
 
 use super::Tree;
 use crate::jail::path::AbsPath;
-use crate::jail::{Place, What};
+use crate::jail::{BindKind, Place, What};
 use crate::problem::Problem;
+use std::collections::BTreeSet;
 
 /// What stands above a place.
 enum Above<'a> {
@@ -12,17 +13,23 @@ enum Above<'a> {
     Ours,
     /// A bound host directory (or a foreign root): nothing is made in it.
     Bound(&'a Place),
+    /// A file or a link: nothing can be below it.
+    File(&'a Place),
     Foreign,
+}
+
+/// A directory that is not the jail's own.
+fn is_bound(what: &What) -> bool {
+    matches!(what, What::Bind { kind: BindKind::Directory, .. } | What::Devpts | What::Proc { .. })
 }
 
 impl Tree<'_> {
     fn above(&self, path: &AbsPath) -> Above<'_> {
         for up in path.ancestors() {
             match self.places.get(up) {
-                Some(place) if matches!(place.what, What::Bind { .. } | What::Devpts | What::Proc { .. }) => {
-                    return Above::Bound(place);
-                }
+                Some(place) if is_bound(&place.what) => return Above::Bound(place),
                 Some(place) if matches!(place.what, What::Tmpfs { .. }) => return Above::Ours,
+                Some(place) if !matches!(place.what, What::Directory { .. }) => return Above::File(place),
                 _ => {}
             }
         }
@@ -73,11 +80,25 @@ impl Tree<'_> {
     /// undone by the host's next rename.
     pub(super) fn check_nesting(&mut self) {
         let mut found = Vec::new();
+        let mut told = BTreeSet::new();
         for place in self.places.values() {
             let owner = match self.above(&place.path) {
                 Above::Ours => continue,
                 Above::Foreign => {
-                    found.extend(self.not_mountable(place));
+                    if let Some(problem) = self.not_mountable(place) {
+                        told.insert(&place.path);
+                        found.push(problem);
+                    }
+                    continue;
+                }
+                // Of what every jail has, one word is enough.
+                Above::File(top) if place.at.is_none() && !told.insert(&top.path) => continue,
+                Above::File(top) => {
+                    let problem = Problem::usage(format!(
+                        "{} cannot be placed below {}, which is no directory",
+                        place.path, top.path
+                    ));
+                    found.push(problem.at(place.at.or(top.at)).help("place one of the two elsewhere"));
                     continue;
                 }
                 Above::Bound(top) => match place.what {

@@ -74,7 +74,7 @@ pub static PATH_ENTRY: &[Key<PathEntry>] = &[
         PATH,
         ("follow", Kind::Boolean, "false", "true"),
         "follow symbolic links that others than root could have made",
-        "Without it a link that the service itself could have planted is refused.",
+        "Without it a link that the service itself could have planted is refused, and so is a secret file that it could have put there and that `owner` or `mode` would let it read.",
         |entry, reader, item| reader.boolean_into(item, &mut entry.follow),
     ),
     key(
