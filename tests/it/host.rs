@@ -29,10 +29,23 @@ pub fn isolated(body: impl FnOnce() + Send + 'static) {
         let flags = MsFlags::MS_REC | MsFlags::MS_PRIVATE;
         mount(None::<&str>, "/", None::<&str>, flags, None::<&str>).expect("mounts made private");
         jail::sys::mount::loopback_up().expect("loopback");
+        forget_temporary_mounts();
         body();
     });
     if let Err(panic) = thread.join() {
         std::panic::resume_unwind(panic);
+    }
+}
+
+/// What others have mounted in temporary directories vanishes from every mount table when they remove
+/// the directory: that must not look like the doing of a jail.
+fn forget_temporary_mounts() {
+    let table = mount_table();
+    let points = table.lines().rev().filter_map(|line| line.split(' ').nth(4));
+    for point in points.filter(|point| point.starts_with("/tmp/") && !point.contains('\\')) {
+        if let Err(errno) = umount2(point, MntFlags::MNT_DETACH) {
+            eprintln!("{point}: {errno}");
+        }
     }
 }
 
@@ -106,6 +119,32 @@ pub fn listing(directory: &Path) -> BTreeSet<String> {
         found.insert(format!("{} {:o} {}:{}", path.display(), meta.mode(), meta.uid(), meta.gid()));
         if meta.is_dir() {
             rest.extend(std::fs::read_dir(&path).into_iter().flatten().flatten().map(|e| e.path()));
+        }
+    }
+    found
+}
+
+/// Everything below a directory with all that a start could do to it: content, owner, mode, links,
+/// and the time of the last change to any of these.
+pub fn state(directory: &Path) -> BTreeSet<String> {
+    use std::os::unix::ffi::OsStrExt;
+    use std::os::unix::fs::MetadataExt;
+    let mut found = BTreeSet::new();
+    let mut rest = vec![directory.to_owned()];
+    while let Some(path) = rest.pop() {
+        let meta = path.symlink_metadata().unwrap();
+        let content = if meta.is_file() { std::fs::read(&path).unwrap() } else { Vec::new() };
+        let times = (meta.mtime(), meta.mtime_nsec(), meta.ctime(), meta.ctime_nsec());
+        found.insert(format!(
+            "{:?} {:o} {}:{} {} links, {times:?}, {content:?}",
+            path.as_os_str().as_bytes().escape_ascii().to_string(),
+            meta.mode(),
+            meta.uid(),
+            meta.gid(),
+            meta.nlink()
+        ));
+        if meta.is_dir() {
+            rest.extend(std::fs::read_dir(&path).unwrap().map(|entry| entry.unwrap().path()));
         }
     }
     found

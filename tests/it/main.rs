@@ -13,10 +13,15 @@ mod audit;
 mod careless;
 mod cli;
 mod docs;
+mod driven;
 mod filter;
+mod fuzzed;
 mod host;
+mod hostile;
 mod image;
 mod inject;
+mod kernels;
+mod kills;
 mod nested;
 mod network;
 mod passed;
@@ -25,6 +30,7 @@ mod probe;
 mod process;
 mod programs;
 mod promises;
+mod races;
 mod ring;
 mod run;
 mod servers;
@@ -49,35 +55,47 @@ fn main() -> ExitCode {
     if arguments.test_threads.is_none() {
         arguments.test_threads = Some(4);
     }
-    let tests = [
-        tidy::tests(),
-        plans::tests(),
-        audit::tests(),
-        cli::tests(),
-        docs::tests(),
-        promises::tests(),
-        shapes::tests(),
-        filter::tests(),
-        programs::tests(),
-        image::tests(),
-        nested::tests(),
-        process::tests(),
-        signals::tests(),
-        terminal::tests(),
-        inject::tests(),
-        network::tests(),
-        #[cfg(target_arch = "x86_64")]
-        syscalls::tests(),
-        servers::tests(),
-        passed::tests(),
-        user_namespace::tests(),
-    ];
     let plan = ring::Rings::of_this_machine();
-    let trials = tests.into_iter().flatten().map(|test| plan.trial(test)).collect();
+    let trials = all_tests().into_iter().map(|test| plan.trial(test)).collect();
     let conclusion = libtest_mimic::run(&arguments, trials);
     run::clean_up();
     if !arguments.list {
         plan.print_skipped();
     }
     conclusion.exit_code()
+}
+
+/// Every test there is.
+fn all_tests() -> Vec<ring::Test> {
+    [
+        tidy::tests(),
+        plans::tests(),
+        audit::tests(),
+        kernels::tests(),
+        cli::tests(),
+        docs::tests(),
+        driven::tests(),
+        promises::tests(),
+        shapes::tests(),
+        filter::tests(),
+        programs::tests(),
+        image::tests(),
+        nested::tests(),
+        hostile::tests(),
+        races::tests(),
+        process::tests(),
+        signals::tests(),
+        terminal::tests(),
+        inject::tests(),
+        kills::tests(),
+        network::tests(),
+        #[cfg(target_arch = "x86_64")]
+        syscalls::tests(),
+        servers::tests(),
+        passed::tests(),
+        user_namespace::tests(),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
 }

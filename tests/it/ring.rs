@@ -38,6 +38,13 @@ pub struct Test {
     body: Box<dyn FnOnce() + Send>,
 }
 
+impl Test {
+    /// As `file::what_is_tested`.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+}
+
 /// Names a test.
 pub fn test(ring: Ring, name: impl Into<String>, body: impl FnOnce() + Send + 'static) -> Test {
     Test { name: name.into(), ring, body: Box::new(body) }
@@ -51,6 +58,21 @@ macro_rules! tests {
         pub fn tests() -> Vec<$crate::ring::Test> {
             let file = module_path!().rsplit("::").next().unwrap_or_default();
             vec![$($($crate::ring::test($ring, format!("{file}::{}", stringify!($name)), $name)),*),*]
+        }
+    };
+}
+
+/// The same, each with a mount table of its own: what others mount on this machine meanwhile is no
+/// change that a test is about.
+#[macro_export]
+macro_rules! isolated_tests {
+    ($($ring:expr => [$($name:ident),* $(,)?]),* $(,)?) => {
+        /// The tests of this file.
+        pub fn tests() -> Vec<$crate::ring::Test> {
+            let file = module_path!().rsplit("::").next().unwrap_or_default();
+            vec![$($($crate::ring::test($ring, format!("{file}::{}", stringify!($name)), || {
+                $crate::host::isolated($name);
+            })),*),*]
         }
     };
 }

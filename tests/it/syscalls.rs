@@ -1,42 +1,66 @@
-//! Every single system call of a start fails once: the program must then either not run, or run as
+//! Every single system call of a start fails once, with each of the errnos that a kernel under stress,
+//! an older one, or a filter around it would answer: the program must then either not run, or run as
 //! confined as ever.
 //!
-//! Must not know: which call is for what.
+//! All of them are thousands of starts: `JAIL_TESTS_INJECT=all`. Else it is a sample, the same each
+//! time, with every kind of call in it. Must not know: which call is for what.
 
 use crate::host::{processes_of, wait_until};
 use crate::ring::Ring::Root;
 use crate::ring::{Test, test};
-use crate::run::{Room, finish, jail, jail_binary};
-use crate::tracer::{self, Place, Role, Trace};
+use crate::run::{Room, STRANGER, finish, jail, jail_binary};
+use crate::tracer::{self, Fail, Place, Role, Trace};
 use nix::unistd::{Gid, Uid, chown};
 use serde_json::Value;
+use std::collections::BTreeMap;
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-/// The two parts run side by side.
+/// What a call is answered.
+const ERRNOS: &[(&str, i32)] = &[
+    ("eperm", libc::EPERM),
+    ("enosys", libc::ENOSYS),
+    ("enomem", libc::ENOMEM),
+    ("eintr", libc::EINTR),
+    ("eagain", libc::EAGAIN),
+];
+
+/// How a jail is started.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+struct Shape {
+    caller: Caller,
+    in_place: bool,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Caller {
+    Root,
+    /// Root, for a program in a user namespace with a range of ids.
+    RootForRange,
+    User,
+}
+
+/// They run side by side.
 pub fn tests() -> Vec<Test> {
     let mut tests = Vec::new();
-    for (name, which) in [("set_up", Which::SetUp), ("outer", Which::Outer)] {
-        // In place there is no other process than the outer one, and for that nothing changes with a
-        // user namespace.
-        let special = match which {
-            Which::SetUp => ("_user_namespace", "user-namespace = true"),
-            Which::Outer => ("_in_place", "share-namespaces = [\"pid\"]"),
-        };
-        for (shape, privileges) in [("", ""), special] {
-            let name = format!("syscalls::each_call_of_the_{name}_fails_once{shape}");
-            tests.push(test(Root, name, move || each_call_fails_once(which, privileges)));
+    // In place nothing changes with a user namespace but what is the same with pid 1.
+    let shapes = [
+        ("root_with_pid_1", Shape { caller: Caller::Root, in_place: false }),
+        ("root_in_place", Shape { caller: Caller::Root, in_place: true }),
+        ("root_for_a_user_namespace", Shape { caller: Caller::RootForRange, in_place: false }),
+        ("a_user_with_pid_1", Shape { caller: Caller::User, in_place: false }),
+        ("a_user_in_place", Shape { caller: Caller::User, in_place: true }),
+    ];
+    for (how, shape) in shapes {
+        for (index, (errno, _)) in ERRNOS.iter().enumerate() {
+            let name = format!("syscalls::each_call_of_{how}_fails_with_{errno}");
+            tests.push(test(Root, name, move || each_call_fails_once(shape, index)));
         }
     }
     tests.push(test(Root, "syscalls::strace_agrees", strace_agrees));
     tests
-}
-
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Which {
-    SetUp,
-    Outer,
 }
 
 /// The kernel never refuses these, and no library knows what to do if it did. (brk(2) answers with
@@ -48,6 +72,7 @@ const INFALLIBLE: &[&str] =
 struct Case<'a> {
     room: &'a Room,
     spec: &'a Path,
+    caller: Caller,
 }
 
 impl Case<'_> {
@@ -57,7 +82,7 @@ impl Case<'_> {
 
     /// What the spec wants made on the host.
     fn made(&self) -> PathBuf {
-        self.room.path().join("made")
+        self.room.path().join("own/made")
     }
 
     /// A directory that was made for the start is still there. (Not if the program has left a file in
@@ -66,7 +91,7 @@ impl Case<'_> {
         std::fs::read_dir(self.made()).is_ok_and(|mut entries| entries.next().is_none())
     }
 
-    fn run(&self, fail: Option<Place>) -> (Trace, Option<Value>, String) {
+    fn run(&self, fail: Option<Fail>) -> (Trace, Option<Value>, String) {
         let file = self.report_file();
         std::fs::remove_file(&file).unwrap_or(());
         std::fs::remove_dir_all(self.made()).unwrap_or(());
@@ -74,6 +99,9 @@ impl Case<'_> {
         let mut command = Command::new(jail_binary());
         command.arg("run").arg(self.spec).env_clear().env("PATH", "/usr/bin:/bin").stdin(Stdio::null());
         command.stdout(Stdio::null()).stderr(std::fs::File::create(&errors).unwrap());
+        if self.caller == Caller::User {
+            command.uid(STRANGER).gid(STRANGER);
+        }
         let trace = tracer::run(&mut command, fail, Duration::from_secs(20));
         let report = std::fs::read_to_string(&file)
             .ok()
@@ -82,23 +110,21 @@ impl Case<'_> {
     }
 }
 
-fn each_call_fails_once(which: Which, privileges: &str) {
+fn each_call_fails_once(shape: Shape, index: usize) {
+    let (errno_name, errno) = ERRNOS[index];
     let room = Room::new();
-    let spec = spec(&room, privileges);
-    let case = Case { room: &room, spec: &spec };
+    let spec = spec(&room, shape);
+    let case = Case { room: &room, spec: &spec, caller: shape.caller };
     let (trace, report, errors) = case.run(None);
     let baseline = stable(&report.unwrap_or_else(|| panic!("the start without a failure: {errors}")));
     assert_eq!(baseline["attempts"]["mount tmpfs"], "EPERM", "the baseline is confined");
-    let wanted = |place: &Place, number: i64| {
-        (place.role == Role::Outer) == (which == Which::Outer) && !INFALLIBLE.contains(&name(number).as_str())
-    };
-    let places: Vec<(Place, i64)> =
-        trace.calls.iter().filter(|(p, n)| wanted(p, **n)).map(|(p, n)| (*p, *n)).collect();
-    assert!(places.len() > 50, "{} calls", places.len());
+    let calls = trace.calls.iter().filter(|(_, number)| !INFALLIBLE.contains(&name(**number).as_str()));
+    let places: Vec<(Place, i64)> = calls.map(|(place, number)| (*place, *number)).collect();
+    assert!(places.len() > 100, "{} calls", places.len());
+    let all = places.len();
     let (mut ran, mut refused, mut wrong) = (0, 0, Vec::new());
-    for (place, number) in places {
-        let (trace, report, errors) = case.run(Some(place));
-        let what = format!("{} of {place:?} failed", name(number));
+    for (place, number) in sample(places, shape, index) {
+        let (trace, report, errors) = case.run(Some(Fail { place, errno }));
         let verdict = match report {
             Some(report) => {
                 ran += 1;
@@ -112,26 +138,69 @@ fn each_call_fails_once(which: Which, privileges: &str) {
                 })
             }
         };
-        wrong.extend(verdict.err().map(|why| format!("{what}: {why}")));
+        wrong.extend(verdict.err().map(|why| format!("{} of {place:?}: {why}", name(number))));
     }
+    println!(
+        "{shape:?} {errno_name}: of {all} calls {ran} failed and the program ran as confined as ever, {refused} and it did not run, {} otherwise",
+        wrong.len()
+    );
     assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));
     wait_until("nothing is left of all these starts", || processes_of(&room.unique()).is_empty());
-    println!("{which:?} {privileges}: {ran} ran as confined as ever, {refused} did not run");
 }
 
-fn spec(room: &Room, privileges: &str) -> PathBuf {
+/// All, or every kind of call of every process once with some errno, and of its repetitions some.
+fn sample(places: Vec<(Place, i64)>, shape: Shape, errno: usize) -> Vec<(Place, i64)> {
+    if std::env::var("JAIL_TESTS_INJECT").is_ok_and(|which| which == "all") {
+        return places;
+    }
+    let mut seen: BTreeMap<(Role, i64), usize> = BTreeMap::new();
+    let mut kinds = 0;
+    let mut chosen = Vec::new();
+    // The outer process does the same for every namespace.
+    let told = |place: &Place| shape.caller != Caller::RootForRange || place.role != Role::Outer;
+    for (place, number) in places.into_iter().filter(|(place, _)| told(place)) {
+        let count = seen.entry((place.role, number)).or_insert_with(|| {
+            kinds += 1;
+            0
+        });
+        *count += 1;
+        let turn = kinds + *count;
+        if (*count == 1 && turn % ERRNOS.len() == errno)
+            || (*count > 1 && turn % (STRIDE * ERRNOS.len()) == errno)
+        {
+            chosen.push((place, number));
+        }
+    }
+    chosen
+}
+
+/// One in so many repetitions of a call is in the sample, over all errnos.
+const STRIDE: usize = 40;
+
+fn spec(room: &Room, shape: Shape) -> PathBuf {
     // In a user namespace the host's root would be nobody, and has no ports.
+    let (capability, range) = match shape.caller {
+        Caller::RootForRange => ("CHOWN", "user-namespace = true\n"),
+        Caller::Root | Caller::User => ("NET_BIND_SERVICE", ""),
+    };
     chown(&room.open_directory("out"), Some(Uid::from_raw(33)), Some(Gid::from_raw(33))).unwrap();
-    let capability = if privileges.contains("user-namespace") { "CHOWN" } else { "NET_BIND_SERVICE" };
+    let own = room.open_directory("own");
+    let rootless = shape.caller == Caller::User;
+    chown(&own, Some(Uid::from_raw(if rootless { STRANGER } else { 0 })), None).unwrap();
+    std::fs::set_permissions(&own, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    // mount_namespaces(7): a user gets no /proc for a pid namespace that is not theirs.
+    let proc = if rootless && shape.in_place { "proc = \"none\"" } else { "" };
     let files = format!(
-        "write = [{{ path = \"{0}/out\", at = \"/out\" }}, {{ path = \"{0}/made\", at = \"/made\", create = \"0700\" }}]\ntmpfs = [\"/tmp\"]\ntext = [{{ path = \"/etc/text\", content = \"x\" }}]",
+        "write = [{{ path = \"{0}/out\", at = \"/out\" }}, {{ path = \"{0}/own/made\", at = \"/made\", create = \"0700\" }}]\ntmpfs = [\"/tmp\"]\ntext = [{{ path = \"/etc/text\", content = \"x\" }}]\n{proc}",
         room.path().display()
     );
-    let process = "user = \"www-data\"\ngroups = [\"tty\"]\nrlimits = { nofile = 512 }";
-    let privileges = format!("capabilities = [{capability:?}]\n{privileges}");
+    let process = if rootless { "" } else { "user = \"www-data\"\ngroups = [\"tty\"]\n" };
+    let process = format!("{process}rlimits = {{ nofile = 512 }}");
+    let share = if shape.in_place { "share-namespaces = [\"pid\"]" } else { "" };
+    let privileges = format!("capabilities = [{capability:?}]\n{range}{share}");
     let more = [
         ("files", files.as_str()),
-        ("process", process),
+        ("process", process.as_str()),
         ("privileges", privileges.as_str()),
         ("network", "mode = \"none\""),
     ];
@@ -211,8 +280,8 @@ fn name(number: i64) -> String {
 /// strace fails the security calls with its own counting: the program never runs.
 fn strace_agrees() {
     let room = Room::new();
-    let spec = spec(&room, "");
-    let case = Case { room: &room, spec: &spec };
+    let spec = spec(&room, Shape { caller: Caller::Root, in_place: false });
+    let case = Case { room: &room, spec: &spec, caller: Caller::Root };
     let calls = [
         "pivot_root",
         "mount_setattr",

@@ -52,6 +52,7 @@ pub fn main(part: &str, words: &[String]) -> ExitCode {
         }
         "fill" => fill(&words[0]),
         "calls" => words.iter().for_each(|w| say(&one_call(w))),
+        "swap" => swap(&words[0], &words[1]),
         other => panic!("the probe has no part {other}"),
     }
     ExitCode::SUCCESS
@@ -89,6 +90,19 @@ fn wait() {
     loop {
         // SAFETY: no arguments.
         unsafe { libc::pause() };
+    }
+}
+
+/// Exchanges two names as fast as it can, until it is killed. One of them may not be there for a
+/// while.
+fn swap(one: &str, other: &str) {
+    use nix::fcntl::{AT_FDCWD, RenameFlags, renameat2};
+    say("ready");
+    loop {
+        match renameat2(AT_FDCWD, one, AT_FDCWD, other, RenameFlags::RENAME_EXCHANGE) {
+            Ok(()) | Err(nix::errno::Errno::ENOENT) => {}
+            Err(errno) => panic!("renameat2: {errno}"),
+        }
     }
 }
 

@@ -79,7 +79,9 @@ fn list(path: &str) -> Value {
 
 /// The lines of mountinfo: path, options, optional fields, kind, root within its file system.
 pub fn mounts() -> Vec<Value> {
-    let text = std::fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
+    // A mount point may have any name.
+    let text = std::fs::read("/proc/self/mountinfo").unwrap_or_default();
+    let text = String::from_utf8_lossy(&text);
     let parse = |line: &str| {
         let (left, right) = line.split_once(" - ")?;
         let left: Vec<&str> = left.split(' ').collect();
