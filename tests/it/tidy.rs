@@ -11,7 +11,7 @@ tests! {
     Pure => [
         every_file_says_what_it_is, files_are_short, unsafe_is_in_sys_alone, pure_files_forbid_unsafe,
         pure_files_name_no_system_crate, a_module_imports_only_what_is_below_it, the_readme_has_the_reference,
-        every_shipped_file_is_built_in,
+        every_shipped_file_is_built_in, every_promise_has_its_tests,
     ],
 }
 
@@ -230,4 +230,35 @@ fn every_shipped_file_is_built_in() {
     };
     assert_eq!(SPECS.iter().map(|s| s.name.to_owned()).collect::<Vec<_>>(), names("jails.d"));
     assert_eq!(BLOCKS.iter().map(|s| s.name.to_owned()).collect::<Vec<_>>(), names("jails.d/blocks"));
+}
+
+/// SECURITY.md names a test that exists for every promise, and every test that is about promises.
+fn every_promise_has_its_tests() {
+    let text = std::fs::read_to_string(package().join("SECURITY.md")).unwrap();
+    let all: Vec<String> = crate::all_tests().iter().map(|test| test.name().to_owned()).collect();
+    let (_, rest) = text.split_once("## What is promised").expect("the promises");
+    let (promises, _) = rest.split_once("\n## ").expect("their end");
+    let rows: Vec<&str> = promises.lines().filter(|line| line.starts_with("| ")).skip(1).collect();
+    assert!(rows.len() > 20, "{} promises", rows.len());
+    let mut bad = Vec::new();
+    let mut named = Vec::new();
+    for row in rows {
+        let tests: Vec<&str> = row.split('`').skip(1).step_by(2).filter(|word| word.contains("::")).collect();
+        if tests.is_empty() {
+            bad.push(format!("no test: {row}"));
+        }
+        // Those of the tracer are for one architecture.
+        let there = |name: &str| {
+            all.iter().any(|known| known == name)
+                || (name.starts_with("syscalls::") && !cfg!(target_arch = "x86_64"))
+        };
+        bad.extend(tests.iter().filter(|name| !there(name)).map(|name| format!("there is no test {name}")));
+        named.extend(tests);
+    }
+    let about = ["promises::", "hostile::", "races::", "kills::"];
+    let about = all.iter().filter(|name| about.iter().any(|file| name.starts_with(file)));
+    bad.extend(
+        about.filter(|name| !named.contains(&name.as_str())).map(|name| format!("{name} is not named")),
+    );
+    none(bad);
 }
