@@ -1,23 +1,26 @@
-//! Compiles pid 1 (`src/sys/init/main.rs`) to a program without any library, which the crate
-//! carries as bytes and executes from memory; and links the unwinder statically, which saves each
-//! start and each running jail the pages of one more shared library.
+//! Compiles pid 1 (`src/sys/init/main.rs`) and the prober (`src/sys/prober/main.rs`) to programs
+//! without any library, which the crate carries as bytes and executes from memory; and links the
+//! unwinder statically, which saves each start and each running jail the pages of one more shared
+//! library.
 
 use std::path::PathBuf;
 use std::process::Command;
 
 fn main() {
-    compile_init();
+    compile_alone("jail-init", "src/sys/init/main.rs", "JAIL_INIT");
+    compile_alone("jail-prober", "src/sys/prober/main.rs", "JAIL_PROBER");
     link_unwinder();
 }
 
-fn compile_init() {
-    const SOURCE: &str = "src/sys/init/main.rs";
-    println!("cargo::rerun-if-changed={SOURCE}");
+/// A program of one source file; where it is is in the variable `told` when the crate is compiled.
+fn compile_alone(name: &str, source: &str, told: &str) {
+    println!("cargo::rerun-if-changed={source}");
     println!("cargo::rerun-if-changed=build.rs");
     let var = |name: &str| std::env::var(name).unwrap_or_else(|_| panic!("cargo sets {name}"));
-    let out = PathBuf::from(var("OUT_DIR")).join("jail-init");
+    let out = PathBuf::from(var("OUT_DIR")).join(name);
     let mut rustc = Command::new(var("RUSTC"));
-    rustc.args(["--edition=2024", "--crate-name=jail_init", "--crate-type=bin", "--target", &var("TARGET")]);
+    rustc.args(["--edition=2024", "--crate-type=bin", "--target", &var("TARGET")]);
+    rustc.arg(format!("--crate-name={}", name.replace('-', "_")));
     rustc.args([
         "-Copt-level=s",
         "-Cpanic=abort",
@@ -42,9 +45,9 @@ fn compile_init() {
     if let Ok(linker) = std::env::var("RUSTC_LINKER") {
         rustc.arg(format!("-Clinker={linker}"));
     }
-    let status = rustc.arg("-o").arg(&out).arg(SOURCE).status();
-    assert!(status.is_ok_and(|s| s.success()), "cannot compile {SOURCE}");
-    println!("cargo::rustc-env=JAIL_INIT={}", out.display());
+    let status = rustc.arg("-o").arg(&out).arg(source).status();
+    assert!(status.is_ok_and(|s| s.success()), "cannot compile {source}");
+    println!("cargo::rustc-env={told}={}", out.display());
 }
 
 /// std asks for `-lgcc_s`. A linker script of that name, found first, gives it the static library of

@@ -48,8 +48,23 @@ Exit status:
   2      there is a mistake on the command line or in a spec
   125    the page could not be written";
 
+const VERIFY_HELP: &str = "\
+The prober is carried by jail itself and handed in by descriptor, so nothing has to be in the jail for
+it, and the spec's command need not exist. Plan, user, and filter are those of a run; standard input is
+the prober's, so that there is no terminal. Directories that the spec has made are made, and sockets
+of `listen` are opened: a program that has them must be stopped first.
+
+Each promise is `held`, `OPEN`, or `given up` with who gave it up: --without, or a key of the spec.
+
+Exit status:
+  0      nothing is open (with --strict: and nothing was given up)
+  1      a promise is open
+  2      there is a mistake on the command line or in a spec
+  125    the jail could not be set up";
+
 const EXIT_STATUS: &str = "\
 Exit status:
+  1      `jail verify`: a promise is open; `jail audit`: a score is above the threshold
   2      there is a mistake on the command line or in a spec
   125    the jail could not be set up, and the program never ran
   126    the program could not be executed
@@ -76,6 +91,19 @@ pub enum Action {
         /// As JSON
         #[arg(long)]
         json: bool,
+        /// Which jail.
+        #[command(flatten)]
+        target: Target,
+    },
+    /// Start a jail with a built-in prober in place of the program, and try to break every promise
+    #[command(after_help = VERIFY_HELP)]
+    Verify {
+        /// As JSON
+        #[arg(long)]
+        json: bool,
+        /// A promise that was given up counts as open
+        #[arg(long)]
+        strict: bool,
         /// Which jail.
         #[command(flatten)]
         target: Target,

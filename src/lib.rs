@@ -22,3 +22,4 @@ pub mod seccomp;
 pub mod serve;
 pub mod spec;
 pub mod sys;
+pub mod verify;

@@ -56,6 +56,7 @@ complete -c jail -n "__fish_jail_needs_command" -s h -l help -d 'Print help (see
 complete -c jail -n "__fish_jail_needs_command" -s V -l version -d 'Print version'
 complete -c jail -n "__fish_jail_needs_command" -a "run" -d 'Run a program in a jail'
 complete -c jail -n "__fish_jail_needs_command" -a "plan" -d 'Show every step of a jail, in order; nothing is done'
+complete -c jail -n "__fish_jail_needs_command" -a "verify" -d 'Start a jail with a built-in prober in place of the program, and try to break every promise'
 complete -c jail -n "__fish_jail_needs_command" -a "check" -d 'Check specs against this host and report all that is wrong; nothing is done'
 complete -c jail -n "__fish_jail_needs_command" -a "audit" -d 'Say how open jails are, from 0 (tight) to 10 (open), and why; nothing is done'
 complete -c jail -n "__fish_jail_needs_command" -a "specs" -d 'List the specs that can be run by name'
@@ -119,6 +120,36 @@ memory-deny-write-execute\t'refusing memory that is writable and executable'"
 complete -c jail -n "__fish_jail_using_subcommand plan" -l json -d 'As JSON'
 complete -c jail -n "__fish_jail_using_subcommand plan" -s v -l verbose -d 'Say more on standard error: -v what is done, -vv every detail (or JAIL_LOG=FILTER)'
 complete -c jail -n "__fish_jail_using_subcommand plan" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c jail -n "__fish_jail_using_subcommand verify" -s u -l user -d 'User to run as: a name, a number, or `auto`' -r -f -a "(__fish_complete_users)"
+complete -c jail -n "__fish_jail_using_subcommand verify" -s g -l group -d 'Group to run as: a name or a number' -r
+complete -c jail -n "__fish_jail_using_subcommand verify" -l read -d 'Show a host path read-only' -r -F
+complete -c jail -n "__fish_jail_using_subcommand verify" -l write -d 'Show a host path writable' -r -F
+complete -c jail -n "__fish_jail_using_subcommand verify" -l tmpfs -d 'An empty, bounded memory file system' -r
+complete -c jail -n "__fish_jail_using_subcommand verify" -s b -l bind -d 'Show a host path writable, there or elsewhere' -r -F
+complete -c jail -n "__fish_jail_using_subcommand verify" -l robind -d 'Show a host path read-only, there or elsewhere' -r -F
+complete -c jail -n "__fish_jail_using_subcommand verify" -s r -l root -d 'Make / of this host directory, read-only, rather than of nothing' -r -f -a "(__fish_complete_directories)"
+complete -c jail -n "__fish_jail_using_subcommand verify" -l net -d 'The host\'s network, or none but loopback' -r -f -a "host\t'The host\'s network'
+none\t'Nothing but loopback'"
+complete -c jail -n "__fish_jail_using_subcommand verify" -l cap -d 'Keep a capability (`jail help capabilities`)' -r
+complete -c jail -n "__fish_jail_using_subcommand verify" -s e -l env -d 'Set a variable, or keep the caller\'s' -r
+complete -c jail -n "__fish_jail_using_subcommand verify" -l cwd -d 'Working directory inside' -r
+complete -c jail -n "__fish_jail_using_subcommand verify" -l name -d 'Name of the jail (default: the spec\'s, or the program\'s)' -r
+complete -c jail -n "__fish_jail_using_subcommand verify" -l system-calls -d 'Allow more system calls: @group, a call, or -call to refuse one' -r
+complete -c jail -n "__fish_jail_using_subcommand verify" -l share -d 'Do not make this namespace' -r -f -a "pid\t'Process ids: the program is executed in place, no helper stays'
+ipc\t'System V IPC and POSIX message queues'
+uts\t'Host name'
+cgroup\t'cgroup root'"
+complete -c jail -n "__fish_jail_using_subcommand verify" -l without -d 'Give up a promise by name' -r -f -a "landlock\t'the second wall over the file tree (Linux 5.13, may be off at boot)'
+network-ports\t'`bind` and `connect` of [network] (Linux 6.7, and Landlock)'
+seccomp\t'the system-call filter'
+session\t'a session of its own (in place it needs a caller that is not a job of a shell)'
+groups\t'dropping the caller\'s supplementary groups (only root can)'
+keyring\t'a session keyring of its own (CONFIG_KEYS)'
+memory-deny-write-execute\t'refusing memory that is writable and executable'"
+complete -c jail -n "__fish_jail_using_subcommand verify" -l json -d 'As JSON'
+complete -c jail -n "__fish_jail_using_subcommand verify" -l strict -d 'A promise that was given up counts as open'
+complete -c jail -n "__fish_jail_using_subcommand verify" -s v -l verbose -d 'Say more on standard error: -v what is done, -vv every detail (or JAIL_LOG=FILTER)'
+complete -c jail -n "__fish_jail_using_subcommand verify" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c jail -n "__fish_jail_using_subcommand check" -s v -l verbose -d 'Say more on standard error: -v what is done, -vv every detail (or JAIL_LOG=FILTER)'
 complete -c jail -n "__fish_jail_using_subcommand check" -s h -l help -d 'Print help'
 complete -c jail -n "__fish_jail_using_subcommand audit" -l threshold -d 'Exit with status 1 if a score is above this, a number from 0 to 10' -r

@@ -167,6 +167,7 @@ fn intent(step: &Step, detail: u32) -> String {
         Step::CloseDescriptors => "close descriptors".into(),
         Step::Seccomp(_) => "install the system-call filter".into(),
         Step::CheckProcess(_) => "trust the process".into(),
+        Step::OpenProber { .. } | Step::ExecuteProber { .. } => "execute the built-in prober".into(),
         Step::Execute { .. } => format!("execute {}", object()),
     }
 }
@@ -247,6 +248,7 @@ fn remedy(step: &Step, failure: Failure) -> Option<String> {
         (Step::Nice(_), Errno::EPERM | Errno::EACCES) => "a lower nice value needs CAP_SYS_NICE".into(),
         (Step::OomScoreAdjust(_), Errno::EPERM | Errno::EACCES) => "a lower score needs CAP_SYS_RESOURCE".into(),
         (Step::WorkingDirectory(path), Errno::ENOENT) => format!("show {path} in the jail, or name another directory"),
+        (Step::OpenProber { .. }, Errno::EACCES) => "the sysctl vm.memfd_noexec is 2: programs in memory are forbidden, jail's own pid 1 included".into(),
         (Step::Session { .. }, Errno::EPERM) => "with a shared pid namespace, start jail from a service manager or with setsid(1), or give the session up with `--without session`".into(),
         (Step::Execute { .. }, Errno::EAGAIN) if failure.call == Call::Clone => "the limit of processes is reached: see ulimit -u of the caller, and pids.max of its cgroup".into(),
         (Step::Keyring, _) => "give it up knowingly with `--without keyring`".into(),

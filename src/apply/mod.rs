@@ -10,7 +10,7 @@ mod files;
 mod mounts;
 mod seal;
 mod sockets;
-mod table;
+pub mod table;
 mod users;
 
 use crate::jail::Ids;
@@ -280,6 +280,15 @@ pub fn remove_socket(file: &SocketFile) -> Result<(), Errno> {
     sockets::remove(file).map_err(|fault| Errno::from_raw(fault.errno))
 }
 
+/// Removes the file of a unix socket that nobody has any more, as when the outer process was killed;
+/// false if there is none.
+///
+/// # Errors
+/// Those of lstat(2), socket(2) and unlink(2).
+pub fn remove_left_over_socket(path: &AbsPath) -> Result<bool, Errno> {
+    sockets::remove_left_over(path).map_err(|fault| Errno::from_raw(fault.errno))
+}
+
 /// Gives up every capability but CAP_KILL.
 ///
 /// # Errors
@@ -359,6 +368,14 @@ fn run_step(step: &Step, index: usize, state: &mut State) -> Result<(), Fault> {
         Step::PortFilter => seal::port_filter(),
         Step::Seccomp(policy) => seal::seccomp(policy),
         Step::CheckProcess(expected) => check::process(state, expected),
+        Step::OpenProber { slot } => {
+            let image = crate::sys::prober::image().call(Call::MemfdCreate)?;
+            state.put(*slot, image);
+            Ok(())
+        }
+        Step::ExecuteProber { slot, arguments, environment } => {
+            seal::execute_prober(state, *slot, arguments, environment)
+        }
         Step::Execute { candidates, arguments, environment } => {
             seal::execute(candidates, arguments, environment, &state.announced)
         }

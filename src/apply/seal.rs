@@ -159,6 +159,33 @@ pub fn port_filter() -> Result<(), Fault> {
     crate::sys::process::install_filter(&crate::seccomp::PORTS_PROGRAM).call(Call::Seccomp)
 }
 
+/// `announced` are the variables that tell of passed sockets; others of these names are dropped.
+fn execution(
+    arguments: &[String],
+    environment: &[(String, String)],
+    announced: &[(String, String)],
+) -> Result<crate::sys::process::Execution, Fault> {
+    let argv = arguments.iter().map(|a| text(a)).collect::<Result<Vec<_>, _>>()?;
+    let told = |key: &str| announced.iter().any(|(k, _)| k == key);
+    let environment = environment.iter().filter(|(k, _)| !told(k)).chain(announced);
+    let envp = environment.map(|(k, v)| text(&format!("{k}={v}"))).collect::<Result<Vec<_>, _>>()?;
+    Ok(crate::sys::process::Execution::new(argv, envp))
+}
+
+fn text(s: &str) -> Result<CString, Fault> {
+    CString::new(s).map_err(|_| Fault::new(Call::Execve, Errno::EINVAL))
+}
+
+pub fn execute_prober(
+    state: &State,
+    slot: usize,
+    arguments: &[String],
+    environment: &[(String, String)],
+) -> Result<(), Fault> {
+    let errno = execution(arguments, environment, &state.announced)?.run_image(state.slot(slot)?);
+    Err(Fault::new(Call::Execve, errno))
+}
+
 /// Tries each candidate like execvp(3), but remembers the most telling errno.
 pub fn execute(
     candidates: &[AbsPath],
@@ -166,12 +193,7 @@ pub fn execute(
     environment: &[(String, String)],
     announced: &[(String, String)],
 ) -> Result<(), Fault> {
-    let text = |s: &str| CString::new(s).map_err(|_| Fault::new(Call::Execve, Errno::EINVAL));
-    let argv = arguments.iter().map(|a| text(a)).collect::<Result<Vec<_>, _>>()?;
-    let told = |key: &str| announced.iter().any(|(k, _)| k == key);
-    let environment = environment.iter().filter(|(k, _)| !told(k)).chain(announced);
-    let envp = environment.map(|(k, v)| text(&format!("{k}={v}"))).collect::<Result<Vec<_>, _>>()?;
-    let execution = crate::sys::process::Execution::new(argv, envp);
+    let execution = execution(arguments, environment, announced)?;
     // No index: found in none of them.
     let mut worst = Fault { detail: u32::MAX, ..Fault::new(Call::Execve, Errno::ENOENT) };
     for (index, candidate) in candidates.iter().enumerate() {

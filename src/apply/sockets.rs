@@ -127,6 +127,15 @@ pub fn remove(file: &SocketFile) -> Result<(), Fault> {
     Ok(())
 }
 
+/// Removes the file of a socket that is no more; false if there is none.
+pub fn remove_left_over(path: &AbsPath) -> Result<bool, Fault> {
+    match is_left_over(path) {
+        Ok(true) => rustix::fs::unlink(path.as_str()).call(Call::Unlink).map(|()| true),
+        Err(fault) if fault.errno != Errno::ENOENT as i32 => Err(fault),
+        _ => Ok(false),
+    }
+}
+
 impl SocketFile {
     /// Where it is, on the host.
     pub fn path(&self) -> &AbsPath {

@@ -3,6 +3,7 @@
 //! Must not know: where the table was read, or how anything was mounted.
 #![forbid(unsafe_code)]
 
+use crate::jail::path::AbsPath;
 use crate::plan::{Attributes, ExpectedMount};
 use std::collections::BTreeMap;
 
@@ -143,6 +144,12 @@ impl Roles<'_, '_> {
         }
         above
     }
+}
+
+/// Where the mounts of a table are; without those whose paths are no text.
+pub fn places(text: &[u8]) -> Vec<AbsPath> {
+    let mounts = text.split(|b| *b == b'\n').filter_map(parse);
+    mounts.filter_map(|mount| AbsPath::new(std::str::from_utf8(&mount.path).ok()?).ok()).collect()
 }
 
 /// `Err` is the index of the expected mount that is missing, doubled, of another kind, or weaker

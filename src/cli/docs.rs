@@ -51,6 +51,7 @@ const SYNOPSIS: &[(&str, &str)] = &[
     ("\\-\\-spec", "\\fIFILE|NAME\\fR [\\fIOPTIONS\\fR] [\\-\\- \\fICOMMAND\\fR...]"),
     ("run", "[\\fIFILE|NAME\\fR] [\\fIOPTIONS\\fR] [\\-\\- \\fICOMMAND\\fR...]"),
     ("plan", "[\\fIFILE|NAME\\fR] [\\fB\\-\\-json\\fR] [\\fIOPTIONS\\fR] [\\-\\- \\fICOMMAND\\fR...]"),
+    ("verify", "[\\fIFILE|NAME\\fR] [\\fB\\-\\-json\\fR] [\\fB\\-\\-strict\\fR] [\\fIOPTIONS\\fR]"),
     ("check", "\\fIFILE|NAME\\fR..."),
     (
         "audit",

@@ -11,6 +11,7 @@ pub mod output;
 mod page;
 mod run;
 mod specs;
+mod verify;
 
 use crate::cli::{self, Action, Cli, Target};
 use crate::plan::Plan;
@@ -47,6 +48,9 @@ pub fn dispatch(cli: &Cli, words: &[String], sources: &mut Sources) -> Result<En
             return Ok(Ended::Code(2));
         }
         Some(Action::Run(target)) => return run::run(target, words, sources),
+        Some(Action::Verify { json, strict, target }) => {
+            return verify::verify(target, *json, *strict, words, sources);
+        }
         Some(Action::Check { specs }) => return check::check(specs, sources),
         Some(Action::Audit { json, threshold, html, without, specs }) => {
             let wanted = audit::Wanted { json: *json, threshold: *threshold, html: html.as_deref(), without };

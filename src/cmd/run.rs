@@ -12,16 +12,26 @@ use nix::errno::Errno;
 /// Runs the program and ends as it ended.
 pub fn run(target: &Target, words: &[String], sources: &mut Sources) -> Result<Ended, Problems> {
     let plan = make_plan(target, words, sources)?;
-    match serve::run(&plan) {
+    let outcome = serve::run(&plan);
+    ended(&plan, outcome, sources)
+}
+
+/// How `jail` ends for a program that has ended so, or was never started.
+pub fn ended(
+    plan: &Plan,
+    outcome: Result<Outcome, Stopped>,
+    sources: &mut Sources,
+) -> Result<Ended, Problems> {
+    match outcome {
         Ok(Outcome::Exited(code)) => {
             if code == i32::from(Kind::NotFound.code()) {
-                hint(&plan, sources);
+                hint(plan, sources);
             }
             // The kernel passes on the low byte alone, so nothing is lost.
             Ok(Ended::Code(code.to_le_bytes()[0]))
         }
         Ok(Outcome::Signaled(number)) => Ok(Ended::Signal(number)),
-        Err(Stopped::Step(failure)) => Err(explained(&plan, failure).into()),
+        Err(Stopped::Step(failure)) => Err(explained(plan, failure).into()),
         Err(Stopped::Vanished) => {
             Err(Problem::set_up("the jail's first process was killed before the program started").into())
         }

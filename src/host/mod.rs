@@ -10,6 +10,7 @@ mod libraries;
 mod passed;
 mod paths;
 pub mod ports;
+pub mod processes;
 mod programs;
 mod users;
 

@@ -351,6 +351,21 @@ pub enum Step {
     Seccomp(Policy),
     /// Read ids, groups, capability sets, no_new_privs and seccomp state back and compare.
     CheckProcess(ExpectedProcess),
+    /// The built-in prober's program, in place of what [`Step::Execute`] would execute.
+    OpenProber {
+        /// Which descriptor [`Step::ExecuteProber`] means.
+        slot: usize,
+    },
+    /// execveat(2) of the prober. It installs the filter itself, as the first that it is told:
+    /// not every filter allows execveat, and no path in the jail leads to it.
+    ExecuteProber {
+        /// Its descriptor.
+        slot: usize,
+        /// The program's argv.
+        arguments: Vec<String>,
+        /// envp.
+        environment: Vec<(String, String)>,
+    },
     /// execve(2).
     Execute {
         /// Tried in order; one, unless the command is a bare name.

@@ -59,9 +59,12 @@ impl Step {
         use Step::*;
         match self {
             Isolate { .. } | MakePrivate | UserNamespace { .. } => Phase::Private,
-            Listen { .. } | CreateDirectory { .. } | OpenTree { .. } | MapOwners { .. } | OpenFile { .. } => {
-                Phase::Open
-            }
+            Listen { .. }
+            | CreateDirectory { .. }
+            | OpenTree { .. }
+            | MapOwners { .. }
+            | OpenFile { .. }
+            | OpenProber { .. } => Phase::Open,
             RaiseLimit { .. } | OomScoreAdjust(_) | Nice(_) => Phase::Limits,
             Unshare(_) | LoopbackUp | Keyring => Phase::Namespaces,
             NewRoot(_)
@@ -98,6 +101,7 @@ impl Step {
             | Seccomp(_)
             | CheckProcess(_)
             | Rlimit { .. }
+            | ExecuteProber { .. }
             | Execute { .. } => Phase::Seal,
         }
     }

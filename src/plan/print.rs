@@ -196,6 +196,8 @@ pub fn describe(step: &Step) -> String {
                 capability_words(e.capabilities)
             }
         ),
+        Step::OpenProber { .. } => "open the built-in prober".into(),
+        Step::ExecuteProber { .. } => "execute the built-in prober".into(),
         Step::Execute { candidates, arguments, environment } => {
             let program = match candidates.as_slice() {
                 [one] => one.to_string(),

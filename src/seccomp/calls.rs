@@ -165,6 +165,14 @@ pub fn find(name: &str) -> Option<Named> {
     Some(here.map_or(Named::Elsewhere, Named::Number))
 }
 
+/// The number of a call, if this architecture has it.
+pub fn number(name: &str) -> Option<u32> {
+    match find(name) {
+        Some(Named::Number(number)) => Some(number),
+        _ => None,
+    }
+}
+
 /// All names that [`find`] knows.
 pub fn all_names() -> impl Iterator<Item = &'static str> {
     (0..NUMBERS as usize).filter_map(|n| Some(syscalls::x86_64::Sysno::new(n)?.name()))

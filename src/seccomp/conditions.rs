@@ -9,6 +9,7 @@
 #![forbid(unsafe_code)]
 
 use super::calls::{CallSet, native};
+use super::families::{Families, NETLINK};
 
 // Numbers of asm-generic, which both architectures share: this file names no system crate.
 
@@ -67,6 +68,41 @@ pub struct Condition {
     pub(super) errno: u16,
     /// When it is enforced.
     pub(super) applies: Applies,
+}
+
+impl Condition {
+    /// With which errno a call with these arguments is refused, if it is.
+    pub(super) fn answer(&self, arguments: [u64; 6], families: Families) -> Option<u16> {
+        let low = |index: usize| arguments.get(index).map_or(0, |a| (a & 0xffff_ffff) as u32);
+        let value = low(self.argument.into()) & self.mask;
+        let right = match self.test {
+            Test::Only(values) => values.contains(&value),
+            Test::Not(values) => !values.contains(&value),
+            Test::Family if value == NETLINK && families.netlink_is_narrow() => {
+                return (low(usize::from(self.argument) + 2) != 0).then_some(EPROTONOSUPPORT);
+            }
+            Test::Family => families.contains(value),
+        };
+        (!right).then_some(self.errno)
+    }
+
+    /// Which argument is tested, and low halves of it that matter: those that are listed, their
+    /// neighbourhood, each bit that is looked at.
+    pub(super) fn samples(&self) -> (usize, Vec<u32>) {
+        let mut samples = match self.test {
+            Test::Only(values) | Test::Not(values) => values.to_vec(),
+            Test::Family => Vec::new(),
+        };
+        if self.mask == !0 {
+            samples.extend(0..64);
+        } else {
+            samples.extend((0..32).map(|bit| 1 << bit).filter(|bit| self.mask & bit != 0));
+            samples.push(self.mask);
+        }
+        samples.sort_unstable();
+        samples.dedup();
+        (usize::from(self.argument), samples)
+    }
 }
 
 /// CLONE_NEWNS, NEWCGROUP, NEWUTS, NEWIPC, NEWUSER, NEWPID and NEWNET (linux/sched.h).

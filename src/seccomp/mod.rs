@@ -31,11 +31,12 @@ mod program;
 #[cfg(test)]
 mod tests;
 
+pub use calls::{NUMBERS, name, number};
 pub use conditions::{CONDITIONS, Condition};
 pub use families::{Families, families};
 pub use groups::{Group, REVIEWED, group, groups};
 pub use help::describe;
 pub use list::resolve;
-pub use policy::{Action, Policy, Verdict};
+pub use policy::{Action, Answer, Policy, Verdict};
 pub use ports::PORTS_PROGRAM;
 pub use program::{Instruction, SERVICE_PROGRAM, compile};

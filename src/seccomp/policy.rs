@@ -6,7 +6,7 @@
 use std::borrow::Cow;
 
 use super::calls::{CallSet, Named, find, native};
-use super::conditions::{Applies, CONDITIONED, CONDITIONS, EAFNOSUPPORT, ENOSYS, EPERM, Test};
+use super::conditions::{Applies, CONDITIONED, CONDITIONS, Condition, EAFNOSUPPORT, ENOSYS, EPERM, Test};
 use super::families::Families;
 use super::groups::SERVICE;
 
@@ -32,6 +32,17 @@ pub enum Verdict {
     Kill,
     /// Allowed, and logged.
     Log,
+}
+
+/// What becomes of a call with given arguments.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Answer {
+    /// The kernel does it, or refuses it for its own reasons.
+    Kernel,
+    /// The filter answers this errno.
+    Errno(i32),
+    /// The process is killed.
+    Kill,
 }
 
 /// What is done about a call that is refused. It takes the place of EPERM; answers that tell a program
@@ -90,6 +101,32 @@ impl Policy {
                 Some(condition) => Verdict::Conditional(condition.name),
                 None => Verdict::Errno(EPERM.into()),
             },
+        }
+    }
+
+    /// What a native call with these arguments is answered.
+    pub fn answer(&self, number: u32, arguments: [u64; 6]) -> Answer {
+        let refused = match self.rules.decide(number) {
+            Decision::Allow => None,
+            Decision::Refuse(errno) => Some(errno),
+            Decision::Test(i) => match CONDITIONS.get(i) {
+                Some(condition) => condition.answer(arguments, self.rules.families),
+                None => Some(EPERM),
+            },
+        };
+        match (refused, self.rules.action) {
+            (None, _) | (Some(EPERM), Action::Log) => Answer::Kernel,
+            (Some(EPERM), Action::Kill) => Answer::Kill,
+            (Some(errno), _) => Answer::Errno(errno.into()),
+        }
+    }
+
+    /// For a call that is allowed on a condition: which argument it tests, and values that it tells
+    /// apart.
+    pub fn samples(&self, number: u32) -> Option<(usize, Vec<u32>)> {
+        match self.rules.decide(number) {
+            Decision::Test(i) => CONDITIONS.get(i).map(Condition::samples),
+            _ => None,
         }
     }
 

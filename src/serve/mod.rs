@@ -15,6 +15,7 @@ mod janitor;
 mod launch;
 pub mod machine;
 mod outer;
+pub mod prober;
 mod sockets;
 mod terminal;
 pub mod wire;

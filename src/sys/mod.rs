@@ -7,6 +7,7 @@ pub mod descriptors;
 pub mod entry;
 pub mod mount;
 pub mod probe;
+pub mod prober;
 pub mod process;
 pub mod signal;
 pub mod terminal;

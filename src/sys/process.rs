@@ -229,6 +229,24 @@ impl Execution {
         unsafe { libc::execve(program.as_ptr(), self.arguments.as_ptr(), self.environment.as_ptr()) };
         Errno::last()
     }
+
+    /// Executes what is open on `image` (execveat(2) with AT_EMPTY_PATH); returns only on failure.
+    pub fn run_image(&self, image: BorrowedFd<'_>) -> Errno {
+        let (arguments, environment) = (self.arguments.as_ptr(), self.environment.as_ptr());
+        let path = c"".as_ptr();
+        // SAFETY: as in `run`; the path is an empty literal.
+        unsafe {
+            libc::syscall(
+                libc::SYS_execveat,
+                image.as_raw_fd(),
+                path,
+                arguments,
+                environment,
+                libc::AT_EMPTY_PATH,
+            )
+        };
+        Errno::last()
+    }
 }
 
 /// Makes `terminal` the controlling terminal of this session (ioctl TIOCSCTTY).
@@ -246,10 +264,17 @@ pub fn take_terminal(terminal: BorrowedFd<'_>) -> Result<()> {
 /// # Errors
 /// EACCES if the sysctl vm.memfd_noexec is 2.
 pub fn init_image() -> Result<OwnedFd> {
-    const IMAGE: &[u8] = include_bytes!(env!("JAIL_INIT"));
+    image(c"jail-init", include_bytes!(env!("JAIL_INIT")), 0o111)
+}
+
+/// A program in memory, with these permission bits.
+///
+/// # Errors
+/// EACCES if the sysctl vm.memfd_noexec is 2.
+pub fn image(name: &CStr, content: &[u8], mode: u32) -> Result<OwnedFd> {
     let create = |flags: libc::c_uint| {
-        // SAFETY: the name is a NUL-terminated literal.
-        check(unsafe { libc::memfd_create(c"jail-init".as_ptr(), flags) }.into())
+        // SAFETY: `name` is NUL-terminated and only read.
+        check(unsafe { libc::memfd_create(name.as_ptr(), flags) }.into())
     };
     // MFD_EXEC is needed where vm.memfd_noexec is 1, and unknown before Linux 6.3.
     let raw = match create(libc::MFD_CLOEXEC | libc::MFD_EXEC) {
@@ -257,10 +282,10 @@ pub fn init_image() -> Result<OwnedFd> {
         other => other?,
     };
     let image = take_received(i32::try_from(raw).map_err(|_| Errno::EBADF)?);
-    if nix::unistd::write(&image, IMAGE)? != IMAGE.len() {
+    if nix::unistd::write(&image, content)? != content.len() {
         return Err(Errno::EIO);
     }
-    nix::sys::stat::fchmod(&image, nix::sys::stat::Mode::from_bits_truncate(0o111))?;
+    nix::sys::stat::fchmod(&image, nix::sys::stat::Mode::from_bits_truncate(mode))?;
     Ok(image)
 }
 

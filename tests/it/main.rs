@@ -43,6 +43,7 @@ mod tidy;
 #[cfg(target_arch = "x86_64")]
 mod tracer;
 mod user_namespace;
+mod verify;
 
 use std::process::ExitCode;
 
@@ -94,6 +95,7 @@ fn all_tests() -> Vec<ring::Test> {
         servers::tests(),
         passed::tests(),
         user_namespace::tests(),
+        verify::tests(),
     ]
     .into_iter()
     .flatten()

@@ -282,7 +282,7 @@ fn sockets_are_passed_in_place() {
 }
 
 /// Starts `jail` as systemd does: sockets from descriptor 3 on, and LISTEN_PID that of `jail`.
-fn with_sockets(command: &Command, sockets: &[std::os::fd::RawFd], variables: &str) -> Command {
+pub fn with_sockets(command: &Command, sockets: &[std::os::fd::RawFd], variables: &str) -> Command {
     let mut shell = Command::new("/bin/sh");
     shell.args(["-c", &format!("{variables}; exec \"$@\""), "sh"]).arg(command.get_program());
     shell.args(command.get_args()).env_clear().env("PATH", "/usr/bin:/bin");
@@ -302,14 +302,15 @@ fn with_sockets(command: &Command, sockets: &[std::os::fd::RawFd], variables: &s
 }
 
 /// Numbers far from where they will go.
-fn high(socket: &impl std::os::fd::AsFd) -> std::os::fd::OwnedFd {
+pub fn high(socket: &impl std::os::fd::AsFd) -> std::os::fd::OwnedFd {
     use std::os::fd::FromRawFd;
     let raw = nix::fcntl::fcntl(socket, nix::fcntl::FcntlArg::F_DUPFD_CLOEXEC(500)).unwrap();
     // SAFETY: it was made just now.
     unsafe { std::os::fd::OwnedFd::from_raw_fd(raw) }
 }
 
-const MEANT_FOR_IT: &str = "export LISTEN_PID=$$ LISTEN_FDS=2 LISTEN_FDNAMES=web:admin";
+/// What a service manager says of two sockets.
+pub const MEANT_FOR_IT: &str = "export LISTEN_PID=$$ LISTEN_FDS=2 LISTEN_FDNAMES=web:admin";
 
 fn sockets_of_a_service_manager_come_first() {
     use std::os::fd::AsRawFd;

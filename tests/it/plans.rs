@@ -198,8 +198,9 @@ pub fn plan(
     (resolve(name, &loaded.spec, &facts, without).map(|jail| build::build(&jail)), sources)
 }
 
+/// The plan of a shipped spec on that host.
 #[track_caller]
-fn planned(name: &str) -> (Plan, Sources) {
+pub fn planned(name: &str) -> (Plan, Sources) {
     let (plan, sources) = plan(name, &[], |_| {});
     (plan.unwrap_or_else(|problems| panic!("{}", problems.render(&sources, Paint(false)))), sources)
 }

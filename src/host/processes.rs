@@ -1,0 +1,66 @@
+//! What /proc tells of processes: those of a jail, seen from outside.
+//!
+//! Must not know: what any of it should be.
+
+use crate::verify::outside::{NAMESPACES, Process, TEXTS};
+use std::collections::BTreeMap;
+
+/// The processes that a process has started, in the order of their numbers.
+pub fn children(parent: i32) -> Vec<i32> {
+    let entries = std::fs::read_dir("/proc").into_iter().flatten().flatten();
+    let numbers = entries.filter_map(|e| e.file_name().to_str()?.parse::<i32>().ok());
+    let mut found: Vec<i32> = numbers.filter(|pid| parent_of(*pid) == Some(parent)).collect();
+    found.sort_unstable();
+    found
+}
+
+fn parent_of(pid: i32) -> Option<i32> {
+    let stat = text(pid, "stat")?;
+    // The name before the last parenthesis may hold blanks; then: state, ppid.
+    stat.rsplit_once(')')?.1.split_whitespace().nth(1)?.parse().ok()
+}
+
+/// Whether there is such a process. A zombie holds nothing and only waits for its parent.
+pub fn lives(pid: i32) -> bool {
+    let stat = text(pid, "stat").unwrap_or_default();
+    let state = stat.rsplit_once(')').and_then(|(_, rest)| rest.split_whitespace().next());
+    !matches!(state, None | Some("Z" | "X"))
+}
+
+/// One text of /proc/PID.
+pub fn text(pid: i32, name: &str) -> Option<String> {
+    Some(String::from_utf8_lossy(&bytes(pid, name)?).into_owned())
+}
+
+/// One file of /proc/PID.
+pub fn bytes(pid: i32, name: &str) -> Option<Vec<u8>> {
+    std::fs::read(format!("/proc/{pid}/{name}")).ok()
+}
+
+/// Everything that is looked at of a process.
+pub fn look(pid: i32, program: bool) -> Process {
+    Process {
+        pid,
+        program,
+        texts: TEXTS.iter().filter_map(|name| Some((*name, text(pid, name)?))).collect(),
+        descriptors: descriptors(pid),
+        namespaces: namespaces(&pid.to_string()),
+    }
+}
+
+fn descriptors(pid: i32) -> Option<Vec<u32>> {
+    let entries = std::fs::read_dir(format!("/proc/{pid}/fd")).ok()?;
+    Some(entries.flatten().filter_map(|e| e.file_name().to_str()?.parse().ok()).collect())
+}
+
+/// The namespaces of a process, by kind.
+pub fn namespaces(pid: &str) -> BTreeMap<&'static str, String> {
+    let link = |kind: &str| std::fs::read_link(format!("/proc/{pid}/ns/{kind}")).ok();
+    let found = NAMESPACES.iter().filter_map(|kind| Some((*kind, link(kind)?.to_str()?.to_owned())));
+    found.collect()
+}
+
+/// Whether a path inside the root of a process is a directory.
+pub fn is_directory(pid: i32, path: &str) -> bool {
+    std::fs::symlink_metadata(format!("/proc/{pid}/root{path}")).is_ok_and(|m| m.is_dir())
+}
