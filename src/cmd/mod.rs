@@ -42,6 +42,15 @@ impl Ended {
 /// # Errors
 /// All problems of the first stage that had any.
 pub fn dispatch(cli: &Cli, words: &[String], sources: &mut Sources) -> Result<Ended, Problems> {
+    match &cli.action {
+        Some(Action::Run(target)) => run::run(target, words, sources),
+        _ => tell(cli, words, sources),
+    }
+}
+
+/// What ends soon. Not inlined: its frame would be part of every running jail's stack.
+#[inline(never)]
+fn tell(cli: &Cli, words: &[String], sources: &mut Sources) -> Result<Ended, Problems> {
     let text = match &cli.action {
         None => {
             output::complain(cli::SHORT_HELP);

@@ -69,6 +69,7 @@ fn explained(plan: &Plan, failure: Failure) -> Problem {
 }
 
 /// 127 may be the dynamic loader's own exit status, when a library is not in the jail.
+#[cold]
 fn hint(plan: &Plan, sources: &Sources) {
     let help = diagnose::why(plan);
     if !help.is_empty() {

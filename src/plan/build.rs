@@ -41,6 +41,8 @@ pub fn build(jail: &Jail) -> Plan {
     steps.seal(jail);
     // Stable: inside a phase the order of writing above holds.
     steps.list.sort_by_key(|p| p.step.phase());
+    // Kept as long as the program runs.
+    steps.list.shrink_to_fit();
     Plan {
         name: jail.name.clone(),
         steps: steps.list,

@@ -15,7 +15,7 @@ pub fn describe(group: &Group) -> String {
     let mut text = format!("{}: {}\n", group.name, group.doc);
     if !group.includes.is_empty() {
         let names: Vec<_> = group.includes.iter().map(|g| g.name).collect();
-        let own: Vec<_> = group.own().iter().map(|c| c.name).collect();
+        let own: Vec<_> = group.own().iter().filter_map(|c| super::calls::name(c.number)).collect();
         text += "\nincludes:\n";
         text += &wrap("  ", "  ", names.into_iter().chain(own));
     }

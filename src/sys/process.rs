@@ -380,11 +380,22 @@ pub fn wait_for(pid: i32, block: bool) -> Result<Option<i32>> {
     }
 }
 
-/// Gives free heap pages back to the kernel: what reading the spec needed, waiting does not.
+/// Gives free pages of heap and stack back to the kernel: what reading the spec needed, waiting does
+/// not. For the main thread.
 pub fn trim_memory() {
     #[cfg(target_env = "gnu")]
     // SAFETY: no pointers; it moves nothing that is in use.
     unsafe {
         libc::malloc_trim(0);
     }
+    const DEEPEST: usize = 256 * 1024;
+    let page = rustix::param::page_size();
+    let here = (&raw const page).addr();
+    // The page of this frame stays, and one below it for the call itself.
+    let end = (here & !(page - 1)).saturating_sub(page);
+    let start = std::ptr::without_provenance_mut(end.saturating_sub(DEEPEST));
+    // SAFETY: a stack grows down, so nothing below this frame's is in use. The kernel keeps a larger gap
+    // free of other mappings below the main thread's stack; of what is not mapped it only says so.
+    let done = unsafe { libc::madvise(start, end - start.addr(), libc::MADV_DONTNEED) };
+    log::trace!("stack trimmed: {done}");
 }
