@@ -9,6 +9,10 @@ mod docs;
 pub mod flags;
 #[cfg(test)]
 mod tests;
+mod texts;
+
+pub use texts::SHORT_HELP;
+use texts::{AUDIT_HELP, EXAMPLES, EXIT_STATUS, PS_HELP, VERIFY_HELP};
 
 use crate::audit::Score;
 use crate::jail::resolve::Feature;
@@ -17,59 +21,6 @@ use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum, ValueHint};
 use std::ffi::OsString;
-
-/// What is printed when nothing was asked for.
-pub const SHORT_HELP: &str = "\
-jail runs a server in its own small world made of the host's own files.
-
-  jail run nginx                                  run a shipped spec
-  jail --spec ./my.toml -- /usr/sbin/my -f        run a spec file with another command
-  jail run --user www-data --read /usr -- /usr/bin/id
-
-`jail specs` lists the specs, `jail plan NAME` shows what would be done, `jail --help` has the rest.
-";
-
-const EXAMPLES: &str = "\
-Examples:
-  jail run nginx                                   a shipped spec, or one of ./jails.d or /etc/jails.d
-  jail run ./my.toml --env LOG=debug               flags are merged over the spec
-  jail run nginx -- /usr/sbin/nginx -t             the words after -- replace the spec's command
-  jail run --user www-data --read /usr -- /usr/bin/id
-  jail run --root /srv/image --bind /srv/data:/data --robind /etc/ssl --user 1000 -- /bin/server
-  jail run nginx --without landlock                gives one promise up, knowingly";
-
-const AUDIT_HELP: &str = "\
-A jail is judged as root would start it on a kernel that has all that jail can use, so that the score is
-the same for everybody. It needs neither root nor the server: paths and users that this host lacks, but
-for optional ones, are assumed to be there, and the report says so. docs/audit.md lists every weight.
-
-Exit status:
-  1      a score is above the threshold
-  2      there is a mistake on the command line or in a spec
-  125    the page could not be written";
-
-const VERIFY_HELP: &str = "\
-The prober is carried by jail itself and handed in by descriptor, so nothing has to be in the jail for
-it, and the spec's command need not exist. Plan, user, and filter are those of a run; standard input is
-the prober's, so that there is no terminal. Directories that the spec has made are made, and sockets
-of `listen` are opened: a program that has them must be stopped first.
-
-Each promise is `held`, `OPEN`, or `given up` with who gave it up: --without, or a key of the spec.
-
-Exit status:
-  0      nothing is open (with --strict: and nothing was given up)
-  1      a promise is open
-  2      there is a mistake on the command line or in a spec
-  125    the jail could not be set up";
-
-const EXIT_STATUS: &str = "\
-Exit status:
-  1      `jail verify`: a promise is open; `jail audit`: a score is above the threshold
-  2      there is a mistake on the command line or in a spec
-  125    the jail could not be set up, and the program never ran
-  126    the program could not be executed
-  127    the program is not in the jail
-  other  the program's own; death by a signal is passed on as death by that signal";
 
 /// A parsed command line.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -132,6 +83,38 @@ pub enum Action {
         /// Spec files, or names as `jail specs` lists them; of several, a table
         #[arg(required = true, value_name = "FILE|NAME", value_hint = ValueHint::AnyPath)]
         specs: Vec<String>,
+    },
+    /// List the running jails, and what of them is not any more as the host has it
+    #[command(after_help = PS_HELP)]
+    Ps {
+        /// As JSON
+        #[arg(long)]
+        json: bool,
+        /// Only what is stale, a line each; exit with status 1 if there is any
+        #[arg(long)]
+        stale: bool,
+    },
+    /// Stop running jails: their stop signals, their time to stop, then the end of all their processes
+    Stop {
+        /// Seconds until they are killed, in place of their specs' stop-timeout
+        #[arg(long, value_name = "SECONDS")]
+        timeout: Option<u32>,
+        /// As `jail ps` lists them
+        #[arg(required = true, value_name = "NAME")]
+        names: Vec<String>,
+    },
+    /// Make running jails reload their configuration: their reload signals
+    Reload {
+        /// As `jail ps` lists them
+        #[arg(required = true, value_name = "NAME")]
+        names: Vec<String>,
+    },
+    /// Send a signal to the program of a running jail
+    Signal {
+        /// As `jail ps` lists it
+        name: String,
+        /// A name or a number
+        signal: String,
     },
     /// List the specs that can be run by name
     Specs {

@@ -18,6 +18,8 @@ pub mod host;
 pub mod jail;
 pub mod plan;
 pub mod problem;
+pub mod record;
+pub mod registry;
 pub mod seccomp;
 pub mod serve;
 pub mod spec;

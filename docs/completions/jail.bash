@@ -34,11 +34,23 @@ _jail() {
             jail,plan)
                 cmd="jail__subcmd__plan"
                 ;;
+            jail,ps)
+                cmd="jail__subcmd__ps"
+                ;;
+            jail,reload)
+                cmd="jail__subcmd__reload"
+                ;;
             jail,run)
                 cmd="jail__subcmd__run"
                 ;;
+            jail,signal)
+                cmd="jail__subcmd__signal"
+                ;;
             jail,specs)
                 cmd="jail__subcmd__specs"
+                ;;
+            jail,stop)
+                cmd="jail__subcmd__stop"
                 ;;
             jail,verify)
                 cmd="jail__subcmd__verify"
@@ -50,7 +62,7 @@ _jail() {
 
     case "${cmd}" in
         jail)
-            opts="-v -u -g -b -r -e -h -V --verbose --spec --user --group --read --write --tmpfs --bind --robind --root --net --cap --env --cwd --name --system-calls --share --without --help --version run plan verify check audit specs help completions man"
+            opts="-v -u -g -b -r -e -h -V --verbose --spec --user --group --read --write --tmpfs --bind --robind --root --net --cap --env --cwd --name --system-calls --share --without --help --version run plan verify check audit ps stop reload signal specs help completions man"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -147,7 +159,7 @@ _jail() {
                     return 0
                     ;;
                 --without)
-                    COMPREPLY=($(compgen -W "landlock network-ports seccomp session groups keyring memory-deny-write-execute" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "landlock network-ports seccomp session groups keyring memory-deny-write-execute record" -- "${cur}"))
                     return 0
                     ;;
                 *)
@@ -184,7 +196,7 @@ _jail() {
                     return 0
                     ;;
                 --without)
-                    COMPREPLY=($(compgen -W "landlock network-ports seccomp session groups keyring memory-deny-write-execute" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "landlock network-ports seccomp session groups keyring memory-deny-write-execute record" -- "${cur}"))
                     return 0
                     ;;
                 *)
@@ -344,9 +356,37 @@ _jail() {
                     return 0
                     ;;
                 --without)
-                    COMPREPLY=($(compgen -W "landlock network-ports seccomp session groups keyring memory-deny-write-execute" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "landlock network-ports seccomp session groups keyring memory-deny-write-execute record" -- "${cur}"))
                     return 0
                     ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        jail__subcmd__ps)
+            opts="-v -h --json --stale --verbose --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        jail__subcmd__reload)
+            opts="-v -h --verbose --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
                 *)
                     COMPREPLY=()
                     ;;
@@ -448,9 +488,23 @@ _jail() {
                     return 0
                     ;;
                 --without)
-                    COMPREPLY=($(compgen -W "landlock network-ports seccomp session groups keyring memory-deny-write-execute" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "landlock network-ports seccomp session groups keyring memory-deny-write-execute record" -- "${cur}"))
                     return 0
                     ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        jail__subcmd__signal)
+            opts="-v -h --verbose --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
                 *)
                     COMPREPLY=()
                     ;;
@@ -465,6 +519,24 @@ _jail() {
                 return 0
             fi
             case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        jail__subcmd__stop)
+            opts="-v -h --timeout --verbose --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --timeout)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 *)
                     COMPREPLY=()
                     ;;
@@ -566,7 +638,7 @@ _jail() {
                     return 0
                     ;;
                 --without)
-                    COMPREPLY=($(compgen -W "landlock network-ports seccomp session groups keyring memory-deny-write-execute" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "landlock network-ports seccomp session groups keyring memory-deny-write-execute record" -- "${cur}"))
                     return 0
                     ;;
                 *)

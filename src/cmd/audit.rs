@@ -1,10 +1,10 @@
 //! `jail audit`: the plans of many specs, judged; a report, a table, JSON, a page.
 
-use super::{Ended, output, page, read_target};
+use super::{Ended, output, page, trust};
 use crate::audit::{self, Report, Score, Subject};
-use crate::cli::Target;
 use crate::jail::resolve::Feature;
 use crate::problem::{Kind, Problems, Sources};
+use crate::spec::load::{self, Loaded};
 use crate::{host, jail, plan};
 
 /// What was asked for besides the specs.
@@ -54,8 +54,7 @@ pub fn audit(specs: &[String], wanted: &Wanted<'_>, sources: &mut Sources) -> Re
 
 /// One spec judged, as root would run it on a host that has all it needs.
 fn report(name: &str, without: &[Feature], sources: &mut Sources) -> Result<Report, Problems> {
-    let target = Target { spec: Some(name.to_owned()), ..Target::default() };
-    let (name, spec) = read_target(&target, &[], sources)?;
+    let Loaded { name, spec, .. } = load::load(name, trust(), sources)?;
     let questions = jail::ask::ask(&spec, &name);
     let mut facts = host::answer(&questions)?;
     let assumed = audit::assume(&mut facts, &spec);

@@ -9,18 +9,22 @@ mod docs;
 mod help;
 pub mod output;
 mod page;
+mod ps;
 mod run;
 mod specs;
+mod stop;
 mod verify;
 
 use crate::cli::{self, Action, Cli, Target};
 use crate::plan::Plan;
 use crate::plan::print;
 use crate::problem::{Problem, Problems, Sources};
-use crate::spec::load::Trust;
+use crate::record::Request;
+use crate::spec::load::{Loaded, Trust};
 use crate::spec::{Spec, load, merge};
 use crate::{host, jail, plan};
 use log::debug;
+use std::time::Duration;
 
 /// How `jail` ends when nothing went wrong on its own side.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -73,6 +77,12 @@ fn tell(cli: &Cli, words: &[String], sources: &mut Sources) -> Result<Ended, Pro
                 print::text(&plan, sources, output::paint(&std::io::stdout()))
             }
         }
+        Some(Action::Ps { json, stale }) => return ps::ps(*json, *stale),
+        Some(Action::Stop { timeout, names }) => {
+            return stop::stop(names, timeout.map(|s| Duration::from_secs(s.into())));
+        }
+        Some(Action::Reload { names }) => return stop::reload(names),
+        Some(Action::Signal { name, signal }) => return stop::signal(name, signal),
         Some(Action::Specs { blocks }) => specs::table(*blocks),
         Some(Action::Help { topic }) => help::help(topic.as_deref())?,
         Some(Action::Completions { shell }) => docs::completions(*shell).to_owned(),
@@ -84,7 +94,31 @@ fn tell(cli: &Cli, words: &[String], sources: &mut Sources) -> Result<Ended, Pro
 
 /// From a spec, flags, or both, to the plan. Reads, and changes nothing.
 fn make_plan(target: &Target, words: &[String], sources: &mut Sources) -> Result<Plan, Problems> {
-    let (name, spec) = read_target(target, words, sources)?;
+    make_plan_and_request(target, words, sources).map(|(plan, _)| plan)
+}
+
+/// The same, with what would make it again.
+fn make_plan_and_request(
+    target: &Target,
+    words: &[String],
+    sources: &mut Sources,
+) -> Result<(Plan, Request), Problems> {
+    let loaded = load_target(target, sources)?;
+    let layers = loaded.as_ref().map_or(Vec::new(), |loaded| loaded.layers.clone());
+    let directory = std::env::current_dir().ok().and_then(|d| d.into_os_string().into_string().ok());
+    let request = Request { words: words.to_owned(), directory: directory.unwrap_or_default(), layers };
+    let base = loaded.map(|loaded| (loaded.name, loaded.spec));
+    plan_of(target, base, &request, sources).map(|plan| (plan, request))
+}
+
+/// The plan of a spec, by name, with what the request's flags and command lay over it.
+fn plan_of(
+    target: &Target,
+    base: Option<(String, Spec)>,
+    request: &Request,
+    sources: &mut Sources,
+) -> Result<Plan, Problems> {
+    let (name, spec) = adjusted(target, base, request, sources)?;
     let questions = jail::ask::ask(&spec, &name);
     let facts = host::answer(&questions)?;
     let jail = jail::resolve::resolve(&name, &spec, &facts, &target.flags.without)?;
@@ -93,35 +127,37 @@ fn make_plan(target: &Target, words: &[String], sources: &mut Sources) -> Result
     Ok(plan)
 }
 
-/// The spec with the flags and the command over it, and the jail's name.
-fn read_target(target: &Target, words: &[String], sources: &mut Sources) -> Result<(String, Spec), Problems> {
-    let Target { spec: wanted, flags, command } = target;
+/// The spec that the command line names, if it does.
+fn load_target(target: &Target, sources: &mut Sources) -> Result<Option<Loaded>, Problems> {
     if *target == Target::default() {
         let problem = Problem::usage("nothing to run: neither a spec nor a command is named");
         return Err(problem
             .help("jail run NAME (`jail specs` lists them), or jail run FLAGS -- COMMAND")
             .into());
     }
-    let loaded = match wanted {
-        Some(wanted) => Some(load::load(wanted, trust(), sources)?),
-        None => None,
-    };
-    let name = cli::flags::name(flags, loaded.as_ref().map(|l| l.name.as_str()), command)?;
-    let base = match loaded {
-        Some(loaded) => {
-            debug!("{name}: spec {}", loaded.place);
-            loaded.spec
-        }
-        None => Spec::default(),
-    };
+    let Some(wanted) = &target.spec else { return Ok(None) };
+    let loaded = load::load(wanted, trust(), sources)?;
+    debug!("{}: spec {}", loaded.name, loaded.place);
+    Ok(Some(loaded))
+}
+
+/// The spec with the flags and the command over it, and the jail's name.
+fn adjusted(
+    target: &Target,
+    base: Option<(String, Spec)>,
+    request: &Request,
+    sources: &mut Sources,
+) -> Result<(String, Spec), Problems> {
+    let Target { flags, command, .. } = target;
+    let name = cli::flags::name(flags, base.as_ref().map(|(name, _)| name.as_str()), command)?;
+    let base = base.map(|(_, spec)| spec).unwrap_or_default();
     let only_spec = command.is_empty() && *flags == cli::Flags::default();
     if only_spec {
         return Ok((name, base));
     }
-    let mut over = cli::flags::spec(flags, command, words, sources)?;
-    if let Some(directory) = std::env::current_dir().ok().and_then(|d| d.into_os_string().into_string().ok())
-    {
-        cli::flags::from_directory(&mut over, &directory);
+    let mut over = cli::flags::spec(flags, command, &request.words, sources)?;
+    if !request.directory.is_empty() {
+        cli::flags::from_directory(&mut over, &request.directory);
     }
     Ok((name, merge::adjust(base, over)))
 }

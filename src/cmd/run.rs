@@ -1,19 +1,49 @@
 //! `jail run`: a plan carried out, and its end made ours.
 
-use super::{Ended, make_plan, output};
+use super::{Ended, make_plan_and_request, output};
 use crate::apply::{Failure, explain};
 use crate::cli::Target;
 use crate::host::{diagnose, ports};
+use crate::jail::resolve::Feature;
 use crate::plan::{Plan, Step};
 use crate::problem::{Kind, Problem, Problems, Sources};
-use crate::serve::{self, Outcome, Stopped};
+use crate::record::Record;
+use crate::registry::{Claim, Registry, Wanted};
+use crate::serve::{self, Outcome, Registration, Stopped};
 use nix::errno::Errno;
 
 /// Runs the program and ends as it ended.
 pub fn run(target: &Target, words: &[String], sources: &mut Sources) -> Result<Ended, Problems> {
-    let plan = make_plan(target, words, sources)?;
-    let outcome = serve::run(&plan);
+    let (plan, request) = make_plan_and_request(target, words, sources)?;
+    let held = match serve::hold(&plan) {
+        Ok(held) => held,
+        Err(stopped) => return ended(&plan, Err(stopped), sources),
+    };
+    let claim = claim(target, &plan)?;
+    let registration = claim.as_ref().map(|claim| {
+        let record = Record::of(&plan, &claim.name, request);
+        Registration { claim, record }
+    });
+    let outcome = serve::run(&plan, held, registration);
+    if let Some(claim) = claim {
+        claim.release();
+    }
     ended(&plan, outcome, sources)
+}
+
+/// The name under which this jail is recorded. A service has its name for itself; a command that is
+/// run in its place takes one like it, if the service runs at the same time.
+fn claim(target: &Target, plan: &Plan) -> Result<Option<Claim>, Problems> {
+    if target.flags.without.contains(&Feature::Record) {
+        return Ok(None);
+    }
+    let Some(registry) = Registry::of_caller() else {
+        log::debug!("not recorded: XDG_RUNTIME_DIR is not set");
+        return Ok(None);
+    };
+    let named = target.flags.name.is_some() || target.command.is_empty();
+    let wanted = if named { Wanted::Exactly } else { Wanted::Like };
+    Ok(Some(registry.claim(&plan.name, wanted)?))
 }
 
 /// How `jail` ends for a program that has ended so, or was never started.
@@ -39,6 +69,12 @@ pub fn ended(
             "jail cannot give up its own capabilities: {}; the program was ended at once",
             errno.desc()
         ))
+        .into()),
+        Err(Stopped::Unrecorded(errno)) => Err(Problem::set_up(format!(
+            "cannot record the running jail: {}; the program was ended at once",
+            errno.desc()
+        ))
+        .help("--without record runs it unrecorded: `jail ps`, `stop` and `exec` will not find it")
         .into()),
         Err(Stopped::Init(errno)) => {
             Err(Problem::set_up(format!("cannot execute the jail's pid 1: {}", errno.desc()))

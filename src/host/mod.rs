@@ -19,6 +19,7 @@ use crate::jail::path::AbsPath;
 use crate::problem::{Problem, Problems};
 use log::trace;
 use nix::errno::Errno;
+use std::collections::BTreeMap;
 use std::io::IsTerminal;
 use std::os::unix::fs::MetadataExt;
 
@@ -95,6 +96,17 @@ pub fn answer(questions: &Questions) -> Result<Facts, Problems> {
     trace!("kernel: {:?}", facts.kernel);
     trace!("users: {:?}, groups: {:?}, auto: {:?}", facts.users, facts.groups, facts.auto);
     problems.none_or(facts)
+}
+
+/// Names of this host's users, for lists.
+pub fn user_names() -> BTreeMap<u32, String> {
+    let text = std::fs::read_to_string("/etc/passwd").unwrap_or_default();
+    let user = |line: &str| {
+        let mut fields = line.split(':');
+        let name = fields.next()?.to_owned();
+        Some((fields.nth(1)?.parse().ok()?, name))
+    };
+    text.lines().filter_map(user).collect()
 }
 
 fn caller(problems: &mut Problems) -> Caller {

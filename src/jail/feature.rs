@@ -18,6 +18,8 @@ pub enum Feature {
     Keyring,
     /// No memory that is writable and executable.
     MemoryDenyWriteExecute,
+    /// A record of the running jail, and its name for it alone.
+    Record,
 }
 
 impl Feature {
@@ -30,6 +32,7 @@ impl Feature {
         Feature::Groups,
         Feature::Keyring,
         Feature::MemoryDenyWriteExecute,
+        Feature::Record,
     ];
 
     /// As given to `--without`.
@@ -42,6 +45,7 @@ impl Feature {
             Feature::Groups => "groups",
             Feature::Keyring => "keyring",
             Feature::MemoryDenyWriteExecute => "memory-deny-write-execute",
+            Feature::Record => "record",
         }
     }
 
@@ -55,6 +59,7 @@ impl Feature {
             Feature::Groups => "own set of groups",
             Feature::Keyring => "own session keyring",
             Feature::MemoryDenyWriteExecute => "ban on memory that is writable and executable",
+            Feature::Record => "record of the running jail",
         }
     }
 
@@ -70,6 +75,7 @@ impl Feature {
             Feature::Groups => "dropping the caller's supplementary groups (only root can)",
             Feature::Keyring => "a session keyring of its own (CONFIG_KEYS)",
             Feature::MemoryDenyWriteExecute => "refusing memory that is writable and executable",
+            Feature::Record => "the record that `ps`, `stop` and `exec` find the running jail by",
         }
     }
 }

@@ -7,7 +7,7 @@ use super::outer::{Outer, undo};
 use super::sockets::{self, Held};
 use super::terminal::Relay;
 use super::wire::HANDED_OVER;
-use super::{Outcome, Stopped, failed};
+use super::{Outcome, Registration, Stopped, failed};
 use crate::apply::{self, Call, Failure, State};
 use crate::plan::{Phase, Plan, Planned, Step};
 use crate::sys::process::{self, spawn_sharing_memory};
@@ -40,7 +40,11 @@ struct Inheritance {
 }
 
 /// Runs a plan whose program gets a pid namespace, to its end. `held` are the sockets that it gets.
-pub fn supervised(plan: &Plan, held: Option<Held>) -> Result<Outcome, Stopped> {
+pub fn supervised(
+    plan: &Plan,
+    held: Held,
+    registration: Option<Registration<'_>>,
+) -> Result<Outcome, Stopped> {
     let early = |call| move |errno| Stopped::Step(failed(0, call, errno));
     // Blocked before the clone: a signal that comes now is kept and forwarded, not lost.
     crate::sys::signal::block_all().map_err(early(Call::Sigaction))?;
@@ -71,7 +75,7 @@ pub fn supervised(plan: &Plan, held: Option<Held>) -> Result<Outcome, Stopped> {
         (None, None, false) => Stopped::Vanished,
         // Also if it was killed between the program's exec and its own.
         (None, None, true) => {
-            let ended = Outer::new(plan, child, ours, signals, relay).attend();
+            let ended = Outer::new(plan, child, ours, signals, relay).attend(registration);
             if ended.is_err() {
                 undo(plan, &created);
             }

@@ -20,8 +20,12 @@ mod sockets;
 mod terminal;
 pub mod wire;
 
+pub use sockets::Held;
+
 use crate::apply::{self, Call, Failure, State};
 use crate::plan::{Plan, Step};
+use crate::record::{Processes, Record};
+use crate::registry::{Claim, processes};
 use nix::errno::Errno;
 
 /// How a jail ended.
@@ -44,22 +48,51 @@ pub enum Stopped {
     Init(Errno),
     /// The outer process could not give up its own capabilities; the program was ended at once.
     Outer(Errno),
+    /// The running jail could not be recorded; the program was ended at once.
+    Unrecorded(Errno),
+}
+
+/// What is to be kept of the jail once it runs, and the name to keep it by.
+#[derive(Debug)]
+pub struct Registration<'a> {
+    /// The name.
+    pub claim: &'a Claim,
+    /// All but its processes.
+    pub record: Record,
+}
+
+impl Registration<'_> {
+    fn write(mut self, processes: Processes) -> Result<(), Stopped> {
+        self.record.processes = processes;
+        self.claim.write(&self.record).map_err(Stopped::Unrecorded)
+    }
+}
+
+/// Takes hold of the numbers of the sockets that a plan passes in. Called before anything else is
+/// opened, so that what is opened later gets others.
+///
+/// # Errors
+/// The step that passes them.
+pub fn hold(plan: &Plan) -> Result<Held, Stopped> {
+    sockets::hold(plan).map_err(|(step, errno)| Stopped::Step(failed(step, Call::Dup, errno)))
 }
 
 /// Runs a plan to its end. In place it returns only on failure.
 ///
 /// # Errors
 /// The step that failed. The host is as before.
-pub fn run(plan: &Plan) -> Result<Outcome, Stopped> {
+pub fn run(plan: &Plan, held: Held, registration: Option<Registration<'_>>) -> Result<Outcome, Stopped> {
     // An ignored SIGCHLD survives execve, and makes the kernel reap without a word: no status here,
     // and none in pid 1.
     let reset = crate::sys::signal::notice_children();
     reset.map_err(|errno| Stopped::Step(failed(0, Call::Sigaction, errno)))?;
-    let held = sockets::hold(plan);
-    let held = held.map_err(|(step, errno)| Stopped::Step(failed(step, Call::Dup, errno)))?;
     if plan.supervision.pid_namespace {
-        launch::supervised(plan, held)
+        launch::supervised(plan, held, registration)
     } else {
+        let own = std::process::id().cast_signed();
+        // Afterwards nobody is left who could.
+        let written = registration.map(|r| r.write(processes::of(None, own, own)));
+        written.transpose()?;
         let stopped = in_place(plan);
         drop(held);
         Err(stopped)

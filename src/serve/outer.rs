@@ -7,10 +7,11 @@
 use super::machine::{Action, Machine};
 use super::terminal::Relay;
 use super::wire;
-use super::{Outcome, Stopped};
+use super::{Outcome, Registration, Stopped};
 use crate::apply;
 use crate::plan::{Plan, Step};
 use crate::problem::printable;
+use crate::registry::processes;
 use crate::sys::{self, process};
 use nix::cmsg_space;
 use nix::errno::Errno;
@@ -46,12 +47,13 @@ impl Outer {
     }
 
     /// Attends to the jail until it is gone.
-    pub fn attend(mut self) -> Result<Outcome, Stopped> {
-        if let Err(fault) = self.release() {
-            // Never seen. But nothing runs with more than was promised.
+    pub fn attend(mut self, registration: Option<Registration<'_>>) -> Result<Outcome, Stopped> {
+        let recorded = self.register(registration);
+        if let Err(stopped) = recorded.and_then(|()| self.release().map_err(Stopped::Outer)) {
+            // Nothing runs with more than was promised, or out of sight.
             self.kill();
             process::wait_for(self.child, true).map_err(|_| Stopped::Vanished)?;
-            return Err(Stopped::Outer(fault));
+            return Err(stopped);
         }
         if let Some(relay) = &mut self.relay {
             relay.take();
@@ -82,6 +84,14 @@ impl Outer {
 
     fn now(&self) -> u64 {
         u64::try_from(self.begin.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+
+    /// The program runs: from now on it can be found.
+    fn register(&self, registration: Option<Registration<'_>>) -> Result<(), Stopped> {
+        let Some(registration) = registration else { return Ok(()) };
+        let outer = std::process::id().cast_signed();
+        let program = self.program.as_ref().and_then(process::number).unwrap_or(self.child);
+        registration.write(processes::of(Some(outer), self.child, program))
     }
 
     /// The program runs: keep nothing that waiting does not need.

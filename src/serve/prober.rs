@@ -49,7 +49,8 @@ pub fn start(plan: &Plan) -> nix::Result<Side> {
             let placed = dup2_stdin(&theirs).and_then(|()| dup2_stdout(&terminal.slave));
             drop((theirs, terminal.slave));
             let placed = placed.map_err(|errno| Stopped::Step(failed(0, Call::Dup, errno)));
-            Ok(Side::Jail(placed.and_then(|()| super::run(plan))))
+            let held = placed.and_then(|()| super::hold(plan));
+            Ok(Side::Jail(held.and_then(|held| super::run(plan, held, None))))
         }
         child => {
             let _terminal = terminal.master;

@@ -13,21 +13,21 @@ use std::os::fd::OwnedFd;
 /// What this process holds of the sockets: those that it was given, and place-holders for those
 /// that are to be opened. The program has its own; dropped here once it was started, so that a
 /// port is free when the program closes it.
+#[derive(Default)]
 pub struct Held {
     _descriptors: Vec<OwnedFd>,
 }
 
-/// Takes hold of the numbers. Called before anything else is opened, so that what is opened later
-/// gets others.
+/// Takes hold of the numbers.
 ///
 /// # Errors
 /// The step that passes the sockets, and the errno, if the limit of open files is too low.
-pub fn hold(plan: &Plan) -> Result<Option<Held>, (usize, Errno)> {
+pub fn hold(plan: &Plan) -> Result<Held, (usize, Errno)> {
     let found = plan.steps.iter().enumerate().rev().find_map(|(index, p)| match &p.step {
         Step::PassSockets { inherited, names } => Some((index, *inherited, names.len())),
         _ => None,
     });
-    let Some((step, inherited, all)) = found else { return Ok(None) };
+    let Some((step, inherited, all)) = found else { return Ok(Held::default()) };
     let number = |offset: usize| {
         let first = usize::try_from(FIRST_PASSED).unwrap_or(3);
         i32::try_from(first + offset).map_err(|_| (step, Errno::EMFILE))
@@ -35,7 +35,7 @@ pub fn hold(plan: &Plan) -> Result<Option<Held>, (usize, Errno)> {
     let (first, own, end) = (number(0)?, number(inherited)?, number(all)?);
     let mut held: Vec<OwnedFd> = (first..own).map(descriptors::take_inherited).collect();
     held.extend(descriptors::reserve(own, end - own).map_err(|errno| (step, errno))?);
-    Ok(Some(Held { _descriptors: held }))
+    Ok(Held { _descriptors: held })
 }
 
 /// Removes the files of sockets, when nobody is left who could listen on them.

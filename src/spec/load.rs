@@ -56,6 +56,19 @@ pub struct Loaded {
     pub spec: Spec,
     /// Where it was found, as messages call it: a path, or `built-in nginx`.
     pub place: String,
+    /// The texts that it was made of, lowest first.
+    pub layers: Vec<Layer>,
+}
+
+/// One text of a spec, so that the same spec can be made again when its files have changed.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Layer {
+    /// As messages call it.
+    pub place: String,
+    /// All of it.
+    pub text: String,
+    /// Of the file that adjusts the spec, not of the spec itself.
+    pub local: bool,
 }
 
 /// Loads the spec that a command line asks for: a path if it has a `/` or ends in `.toml`, else a
@@ -86,7 +99,6 @@ pub fn load_from(
         Loader { roots, trust, sources, problems: Problems::default(), chain: Vec::new(), seen: Vec::new() };
     let mut specs = Vec::new();
     loader.gather(found, &name, &mut specs);
-    let own = specs.last().and_then(|spec| spec.description.clone());
     let mut additions = Vec::new();
     match local {
         Ok(Some(local)) => loader.gather(local, &format!("{name}.local"), &mut additions),
@@ -94,12 +106,41 @@ pub fn load_from(
         Err(problem) => loader.problems.push(problem),
     }
     let problems = loader.problems;
+    let layer = |(source, _): &(u16, Spec), local| {
+        let source = sources.0.get(usize::from(*source))?;
+        Some(Layer { place: source.name.clone(), text: source.text.clone(), local })
+    };
+    let own = specs.iter().filter_map(|s| layer(s, false));
+    let layers = own.chain(additions.iter().filter_map(|s| layer(s, true))).collect();
+    let plain = |specs: Vec<(u16, Spec)>| specs.into_iter().map(|(_, spec)| spec).collect();
+    let spec = overlaid(plain(specs), plain(additions));
+    problems.none_or(Loaded { name, spec, place, layers })
+}
+
+/// The spec that these texts once made, whatever the files say now.
+///
+/// # Errors
+/// Another version of the language may not take them.
+pub fn replay(layers: &[Layer], sources: &mut Sources) -> Result<Spec, Problems> {
+    let mut problems = Problems::default();
+    let (mut specs, mut additions) = (Vec::new(), Vec::new());
+    for Layer { place, text, local } in layers {
+        let source = sources.add(place.clone(), text.clone());
+        let spec = parse(text, source, &mut problems);
+        if *local { additions.push(spec) } else { specs.push(spec) }
+    }
+    problems.none_or(overlaid(specs, additions))
+}
+
+/// Merges what a spec includes and itself, lowest first, and what adjusts it.
+fn overlaid(specs: Vec<Spec>, additions: Vec<Spec>) -> Spec {
+    let own = specs.last().and_then(|spec| spec.description.clone());
     let mut spec = specs.into_iter().reduce(merge).unwrap_or_default();
     if let Some(addition) = additions.into_iter().reduce(merge) {
         spec = adjust(spec, addition);
     }
     spec.description = spec.description.or(own);
-    problems.none_or(Loaded { name, spec, place })
+    spec
 }
 
 /// One spec being loaded.
@@ -117,7 +158,7 @@ struct Loader<'a> {
 impl Loader<'_> {
     /// Reads a file and what it includes; adds them to `specs`, lowest first. A file that was read
     /// before is left out: its first place counts.
-    fn gather(&mut self, found: Found, name: &str, specs: &mut Vec<Spec>) {
+    fn gather(&mut self, found: Found, name: &str, specs: &mut Vec<(u16, Spec)>) {
         let (id, directory, place) = (found.id(), found.directory(), found.place());
         if self.seen.contains(&id) {
             return;
@@ -134,10 +175,10 @@ impl Loader<'_> {
             self.include(include, directory.as_deref(), specs);
         }
         self.chain.pop();
-        specs.push(spec);
+        specs.push((source, spec));
     }
 
-    fn include(&mut self, include: &At<String>, directory: Option<&Path>, specs: &mut Vec<Spec>) {
+    fn include(&mut self, include: &At<String>, directory: Option<&Path>, specs: &mut Vec<(u16, Spec)>) {
         let found = match find::included(self.roots, &include.value, directory, self.trust) {
             Ok(found) => found,
             Err(problem) => return self.problems.push(problem.at(include.at)),

@@ -164,6 +164,14 @@ pub fn descriptor(pid: i32) -> Result<OwnedFd> {
     Ok(take_received(i32::try_from(raw).map_err(|_| Errno::EBADF)?))
 }
 
+/// The number of a process in this one's pid namespace (the line Pid of /proc/self/fdinfo), if it
+/// lives and has one there.
+pub fn number(process: &OwnedFd) -> Option<i32> {
+    let text = std::fs::read_to_string(format!("/proc/self/fdinfo/{}", process.as_raw_fd())).ok()?;
+    let number: i32 = text.lines().find_map(|line| line.strip_prefix("Pid:"))?.trim().parse().ok()?;
+    (number > 0).then_some(number)
+}
+
 /// pidfd_send_signal(2) with any signal number.
 ///
 /// # Errors

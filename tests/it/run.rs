@@ -10,6 +10,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, channel};
 use std::sync::{Mutex, OnceLock};
 use std::thread::JoinHandle;
@@ -129,7 +130,25 @@ impl Room {
 pub fn jail<I: AsRef<std::ffi::OsStr>>(words: impl IntoIterator<Item = I>) -> Command {
     let mut command = Command::new(jail_binary());
     command.args(words).env_clear().env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin").stdin(Stdio::null());
+    command.env("JAIL_STATE", state_directory());
     command
+}
+
+/// A state directory that no other jail of any test has: names are taken once in each.
+pub fn state_directory() -> PathBuf {
+    static NEXT: AtomicUsize = AtomicUsize::new(0);
+    states().join(format!("jail-{}", NEXT.fetch_add(1, Ordering::Relaxed)))
+}
+
+/// Where state directories are made, by root and strangers alike.
+fn states() -> PathBuf {
+    let states = binaries().directory.join("states");
+    static MADE: OnceLock<()> = OnceLock::new();
+    MADE.get_or_init(|| {
+        std::fs::create_dir(&states).unwrap();
+        std::fs::set_permissions(&states, PermissionsExt::from_mode(0o1777)).unwrap();
+    });
+    states
 }
 
 /// The same as a user without any privilege.
@@ -141,6 +160,7 @@ pub fn jail_as_stranger<I: AsRef<std::ffi::OsStr>>(words: impl IntoIterator<Item
     let mut command = Command::new("/usr/bin/setpriv");
     command.args(["--reuid", &id, "--regid", &id, "--clear-groups", "--"]).arg(jail_binary()).args(words);
     command.env_clear().env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin").stdin(Stdio::null());
+    command.env("JAIL_STATE", state_directory());
     command
 }
 

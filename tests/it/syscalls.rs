@@ -8,7 +8,7 @@
 use crate::host::{processes_of, wait_until};
 use crate::ring::Ring::Root;
 use crate::ring::{Test, test};
-use crate::run::{Room, STRANGER, finish, jail, jail_binary};
+use crate::run::{Room, STRANGER, finish, jail, jail_binary, state_directory};
 use crate::tracer::{self, Fail, Place, Role, Trace};
 use nix::unistd::{Gid, Uid, chown};
 use serde_json::Value;
@@ -98,6 +98,7 @@ impl Case<'_> {
         let errors = self.room.path().join("errors");
         let mut command = Command::new(jail_binary());
         command.arg("run").arg(self.spec).env_clear().env("PATH", "/usr/bin:/bin").stdin(Stdio::null());
+        command.env("JAIL_STATE", state_directory());
         command.stdout(Stdio::null()).stderr(std::fs::File::create(&errors).unwrap());
         if self.caller == Caller::User {
             command.uid(STRANGER).gid(STRANGER);
@@ -319,6 +320,7 @@ fn strace_agrees() {
             .arg("run")
             .arg(&spec);
         command.env_clear().env("PATH", "/usr/bin:/bin").stdin(Stdio::null());
+        command.env("JAIL_STATE", state_directory());
         let run = finish(&mut command);
         assert!(!case.report_file().exists(), "{call} failed and the program ran");
         assert_eq!(run.status.code(), Some(125), "{call}: {:?} {}", run.status, run.stderr);

@@ -1,0 +1,1 @@
+//! Names are taken once, records are whole, and nothing is left.
