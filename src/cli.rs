@@ -12,7 +12,7 @@ mod tests;
 mod texts;
 
 pub use texts::SHORT_HELP;
-use texts::{AUDIT_HELP, EXAMPLES, EXIT_STATUS, PS_HELP, VERIFY_HELP};
+use texts::{AUDIT_HELP, EXAMPLES, EXEC_HELP, EXIT_STATUS, PS_HELP, VERIFY_HELP};
 
 use crate::audit::Score;
 use crate::jail::resolve::Feature;
@@ -93,6 +93,21 @@ pub enum Action {
         /// Only what is stale, a line each; exit with status 1 if there is any
         #[arg(long)]
         stale: bool,
+    },
+    /// Run a command in a running jail, confined as its program is
+    #[command(after_help = EXEC_HELP)]
+    Exec {
+        /// As root and without confinement, for the operator; the jail's files are what it sees
+        #[arg(long)]
+        root: bool,
+        /// The same, with the host's programs, for a jail that has no shell; the host's root is at /.host
+        #[arg(long)]
+        host_tools: bool,
+        /// As `jail ps` lists it
+        name: String,
+        /// The command and its arguments
+        #[arg(required = true, last = true, value_name = "COMMAND", value_hint = ValueHint::CommandWithArguments)]
+        command: Vec<String>,
     },
     /// Stop running jails: their stop signals, their time to stop, then the end of all their processes
     Stop {

@@ -13,6 +13,8 @@ use serde_json::{Value, json};
 pub struct Record {
     /// What it is called: the file's name in the state directory.
     pub name: String,
+    /// What its spec is called: ids of user = "auto" belong to this name.
+    pub jail: String,
     /// Who runs in it.
     pub processes: Processes,
     /// Ids of the program inside, user and group.
@@ -84,6 +86,7 @@ impl Record {
         let rules = plan.supervision;
         Record {
             name: name.to_owned(),
+            jail: plan.name.clone(),
             processes: Processes::default(),
             user: ids(plan),
             request,
@@ -102,6 +105,7 @@ impl Record {
         let value = json!({
             "format": FORMAT,
             "name": self.name,
+            "jail": self.jail,
             "outer": self.processes.outer,
             "first": self.processes.first,
             "program": self.processes.program,
@@ -134,6 +138,7 @@ impl Record {
         };
         Some(Record {
             name: string(value.get("name")?)?,
+            jail: string(value.get("jail")?)?,
             processes: Processes {
                 outer: match value.get("outer")? {
                     Value::Null => None,
@@ -219,6 +224,7 @@ mod tests {
             |local| Layer { place: "/etc/x \"y\".toml".into(), text: "[process]\nnice = 1\n".into(), local };
         Record {
             name: "web-2".into(),
+            jail: "web".into(),
             processes: Processes { outer: Some(10), first: 11, program: 12, started: 99, boot: "b-1".into() },
             user: (33, 34),
             request: Request {

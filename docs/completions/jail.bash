@@ -25,6 +25,9 @@ _jail() {
             jail,completions)
                 cmd="jail__subcmd__completions"
                 ;;
+            jail,exec)
+                cmd="jail__subcmd__exec"
+                ;;
             jail,help)
                 cmd="jail__subcmd__help"
                 ;;
@@ -62,7 +65,7 @@ _jail() {
 
     case "${cmd}" in
         jail)
-            opts="-v -u -g -b -r -e -h -V --verbose --spec --user --group --read --write --tmpfs --bind --robind --root --net --cap --env --cwd --name --system-calls --share --without --help --version run plan verify check audit ps stop reload signal specs help completions man"
+            opts="-v -u -g -b -r -e -h -V --verbose --spec --user --group --read --write --tmpfs --bind --robind --root --net --cap --env --cwd --name --system-calls --share --without --help --version run plan verify check audit ps exec stop reload signal specs help completions man"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -222,6 +225,20 @@ _jail() {
             ;;
         jail__subcmd__completions)
             opts="-v -h --verbose --help bash fish zsh"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        jail__subcmd__exec)
+            opts="-v -h --root --host-tools --verbose --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0

@@ -173,6 +173,8 @@ pub struct State {
     filters: u32,
     /// Writes to this descriptor's peer tell whether the outer process lives.
     outer: Option<OwnedFd>,
+    /// A process of the running jail that is joined.
+    target: Option<OwnedFd>,
     /// The user namespace that the program will enter, and its map of owners.
     users: Option<users::Users>,
 }
@@ -222,6 +224,11 @@ impl State {
     /// Says how the outer process is reached: [`Step::DieWithParent`] looks whether it lives.
     pub fn set_outer(&mut self, socket: OwnedFd) {
         self.outer = Some(socket);
+    }
+
+    /// Says which running jail [`Step::Join`] means: the one of this process (a pidfd).
+    pub fn set_target(&mut self, process: OwnedFd) {
+        self.target = Some(process);
     }
 
     fn outer(&self) -> Option<BorrowedFd<'_>> {
@@ -301,6 +308,8 @@ fn run_step(step: &Step, index: usize, state: &mut State) -> Result<(), Fault> {
     match step {
         // A new pid namespace needs a fork, which `serve` does; the maps are written by the child.
         Step::Isolate { pid, user } => mounts::isolate(*pid, *user),
+        Step::Join(namespaces) => mounts::join(state, *namespaces),
+        Step::JoinUserNamespace => mounts::join_user_namespace(state),
         Step::MakePrivate => mounts::make_private(),
         Step::UserNamespace { range, owners } => users::make(state, *range, owners),
         Step::CreateDirectory { path, mode, owner } => {

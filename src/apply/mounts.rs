@@ -6,7 +6,7 @@
 use super::{Call, Fault, Named, State};
 use crate::jail::Ids;
 use crate::jail::path::AbsPath;
-use crate::plan::{Attributes, TmpfsLimits, TreeKind, Unshared, UserMap};
+use crate::plan::{Attributes, Joined, TmpfsLimits, TreeKind, Unshared, UserMap};
 use nix::errno::Errno;
 use nix::mount::{MntFlags, MsFlags};
 use nix::sched::CloneFlags;
@@ -29,6 +29,30 @@ pub fn isolate(pid: bool, user: Option<UserMap>) -> Result<(), Fault> {
     write_map("/proc/self/setgroups", "deny")?;
     write_map("/proc/self/uid_map", &format!("{} {} 1", map.uid.0, map.uid.1))?;
     write_map("/proc/self/gid_map", &format!("{} {} 1", map.gid.0, map.gid.1))
+}
+
+/// By a descriptor of a process of the jail, all at once (setns(2), Linux 5.8). The process ids are
+/// those of children from now on.
+pub fn join(state: &State, namespaces: Joined) -> Result<(), Fault> {
+    let mut flags = CloneFlags::CLONE_NEWNS;
+    flags.set(CloneFlags::CLONE_NEWUSER, namespaces.user);
+    flags.set(CloneFlags::CLONE_NEWPID, namespaces.pid);
+    if let Some(others) = namespaces.others {
+        flags.set(CloneFlags::CLONE_NEWNET, others.net);
+        flags.set(CloneFlags::CLONE_NEWIPC, others.ipc);
+        flags.set(CloneFlags::CLONE_NEWUTS, others.uts);
+        flags.set(CloneFlags::CLONE_NEWCGROUP, others.cgroup);
+    }
+    setns(state, flags)
+}
+
+pub fn join_user_namespace(state: &State) -> Result<(), Fault> {
+    setns(state, CloneFlags::CLONE_NEWUSER)
+}
+
+fn setns(state: &State, flags: CloneFlags) -> Result<(), Fault> {
+    let target = state.target.as_ref().ok_or(Fault::new(Call::Setns, Errno::EBADF))?;
+    nix::sched::setns(target, flags).call(Call::Setns)
 }
 
 fn write_map(path: &str, text: &str) -> Result<(), Fault> {

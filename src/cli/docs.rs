@@ -58,6 +58,7 @@ const SYNOPSIS: &[(&str, &str)] = &[
         "\\fIFILE|NAME\\fR... [\\fB\\-\\-json\\fR] [\\fB\\-\\-threshold\\fR \\fIN\\fR] [\\fB\\-\\-html\\fR \\fIFILE\\fR]",
     ),
     ("ps", "[\\fB\\-\\-json\\fR] [\\fB\\-\\-stale\\fR]"),
+    ("exec", "[\\fB\\-\\-root\\fR|\\fB\\-\\-host\\-tools\\fR] \\fINAME\\fR \\-\\- \\fICOMMAND\\fR..."),
     ("stop", "\\fINAME\\fR... [\\fB\\-\\-timeout\\fR \\fISECONDS\\fR]"),
     ("reload", "\\fINAME\\fR..."),
     ("signal", "\\fINAME\\fR \\fISIGNAL\\fR"),

@@ -58,6 +58,16 @@ of files that differ. `jail ps --stale` is made for monitoring, and for a hook a
 
 Root sees root's jails, a user their own (in $XDG_RUNTIME_DIR/jail).";
 
+/// Of `jail exec`.
+pub const EXEC_HELP: &str = "\
+Examples:
+  jail exec nginx -- /usr/sbin/nginx -t            what the program itself would see
+  jail exec --host-tools nginx -- sh               a shell of the host's, whose / is the jail
+
+The command gets the namespaces, user, capabilities, filters and limits of the jail as it was started,
+whatever its spec says by now. With a terminal as standard input it has a terminal of its own. It ends
+with the jail, and with this process.";
+
 /// Of every command.
 pub const EXIT_STATUS: &str = "\
 Exit status:

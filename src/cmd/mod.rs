@@ -6,6 +6,7 @@ mod audit;
 mod capabilities;
 mod check;
 mod docs;
+mod exec;
 mod help;
 pub mod output;
 mod page;
@@ -80,6 +81,10 @@ fn tell(cli: &Cli, words: &[String], sources: &mut Sources) -> Result<Ended, Pro
         Some(Action::Ps { json, stale }) => return ps::ps(*json, *stale),
         Some(Action::Stop { timeout, names }) => {
             return stop::stop(names, timeout.map(|s| Duration::from_secs(s.into())));
+        }
+        Some(Action::Exec { root, host_tools, name, command }) => {
+            let wanted = exec::Wanted { root: *root, host_tools: *host_tools, command };
+            return exec::exec(name, &wanted, sources);
         }
         Some(Action::Reload { names }) => return stop::reload(names),
         Some(Action::Signal { name, signal }) => return stop::signal(name, signal),

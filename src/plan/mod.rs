@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 pub mod build;
+pub mod enter;
 mod phase;
 pub mod print;
 pub mod view;
@@ -109,6 +110,17 @@ pub struct Unshared {
     pub cgroup: bool,
 }
 
+/// Namespaces of a running jail that a command joins.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Joined {
+    /// The one that a jail without root has, first of all: it gives the right to the others.
+    pub user: bool,
+    /// Process ids: for the children of who joins.
+    pub pid: bool,
+    /// Those made after the first ones; the mount namespace always.
+    pub others: Option<Unshared>,
+}
+
 /// One step. A closed set: a new kind of thing is a variant here and its arm in `apply`.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Step {
@@ -119,6 +131,10 @@ pub enum Step {
         /// Also a user namespace with one id each: (inside, outside).
         user: Option<UserMap>,
     },
+    /// setns(2) into the namespaces of a running jail.
+    Join(Joined),
+    /// setns(2) into the user namespace of a running jail, as [`Step::EnterUserNamespace`].
+    JoinUserNamespace,
     /// No mount event crosses the border any more, in either direction.
     MakePrivate,
     /// Make the user namespace that the program will enter, and the one that says how its mounts map

@@ -58,7 +58,7 @@ impl Step {
     pub fn phase(&self) -> Phase {
         use Step::*;
         match self {
-            Isolate { .. } | MakePrivate | UserNamespace { .. } => Phase::Private,
+            Isolate { .. } | Join(_) | MakePrivate | UserNamespace { .. } => Phase::Private,
             Listen { .. }
             | CreateDirectory { .. }
             | OpenTree { .. }
@@ -84,6 +84,7 @@ impl Step {
             | LandlockRules { .. } => Phase::Root,
             Hostname(_) | Umask(_) | WorkingDirectory(_) => Phase::Identity,
             EnterUserNamespace
+            | JoinUserNamespace
             | BoundingSet { .. }
             | Groups(_)
             | Gid(_)

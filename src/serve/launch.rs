@@ -129,7 +129,7 @@ fn set_up(steps: &[Planned], inheritance: &Inheritance, state: &mut State) -> Re
 }
 
 /// The relayed terminal replaces the caller's on those of 0-2 that are a terminal.
-fn take_streams(terminal: &OwnedFd) -> nix::Result<()> {
+pub fn take_streams(terminal: &OwnedFd) -> nix::Result<()> {
     if std::io::stdin().is_terminal() {
         nix::unistd::dup2_stdin(terminal)?;
     }

@@ -1,7 +1,7 @@
 //! The long-lived parents of a program: the outer process and pid 1.
 //!
 //! `machine` decides (pure), `wire` is what the two say to each other (pure), `launch` starts the
-//! jail, `outer` attends to it, `terminal` relays a pseudo-terminal, `janitor` undoes what a failed
+//! jail, `outer` attends to it, `enter` starts a command in a running one, `terminal` relays a pseudo-terminal, `janitor` undoes what a failed
 //! start in place has made. Must not know: the spec, or what any step does.
 //!
 //! ```text
@@ -11,6 +11,7 @@
 //!    | <------- socket -------------> executes sys/init (pid 1)
 //! ```
 
+pub mod enter;
 mod janitor;
 mod launch;
 pub mod machine;

@@ -46,6 +46,13 @@ impl Outer {
         Outer { child, program, socket, signals, relay, machine, live, begin: Instant::now() }
     }
 
+    /// For a command that has joined a running jail, as `child` of this process.
+    pub fn beside(plan: &Plan, child: i32, socket: OwnedFd, signals: OwnedFd, relay: Option<Relay>) -> Self {
+        let program = process::descriptor(child).inspect_err(|errno| log::warn!("pidfd_open: {errno}")).ok();
+        let machine = Machine::new(plan.supervision);
+        Outer { child, program, socket, signals, relay, machine, live: None, begin: Instant::now() }
+    }
+
     /// Attends to the jail until it is gone.
     pub fn attend(mut self, registration: Option<Registration<'_>>) -> Result<Outcome, Stopped> {
         let recorded = self.register(registration);
