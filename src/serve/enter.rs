@@ -82,8 +82,5 @@ fn first_process(
         crate::problem::Kind::SetUp.code().into()
     });
     let child = spawned.map_err(|errno| failed(split, Call::Clone, errno))?;
-    if let Err(failure) = outcome {
-        return Err(failure);
-    }
-    Ok(child)
+    outcome.map(|()| child)
 }
