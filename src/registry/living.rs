@@ -11,6 +11,10 @@ use nix::errno::Errno;
 use nix::fcntl::{OFlag, open};
 use nix::sys::stat::Mode;
 use std::os::fd::OwnedFd;
+use std::time::{Duration, Instant};
+
+/// How long a start may take before a command that means it says so.
+const PATIENCE: Duration = Duration::from_secs(2);
 
 /// A name in the state directory.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -91,7 +95,7 @@ impl Registry {
     /// # Errors
     /// There is none, or it is only starting; or its process may not be looked at.
     pub fn running(&self, name: &str) -> Result<Running, Problem> {
-        let Some(entry) = self.entry(name) else { return Err(self.unknown(name)) };
+        let Some(entry) = self.settled(name) else { return Err(self.unknown(name)) };
         let Some(record) = entry.record.filter(|_| entry.state == Life::Running) else {
             return Err(match entry.state {
                 Life::Starting => {
@@ -111,6 +115,18 @@ impl Registry {
                 Ok(Running { record, leader })
             }
             _ => Err(self.unknown(name)),
+        }
+    }
+
+    /// What is known of a name once it does not only start: its program may be faster than its record.
+    fn settled(&self, name: &str) -> Option<Entry> {
+        let begin = Instant::now();
+        loop {
+            let entry = self.entry(name)?;
+            if entry.state != Life::Starting || begin.elapsed() > PATIENCE {
+                return Some(entry);
+            }
+            std::thread::sleep(Duration::from_millis(2));
         }
     }
 

@@ -84,8 +84,8 @@ pub fn mount_table() -> String {
     std::fs::read_to_string("/proc/thread-self/mountinfo").unwrap()
 }
 
-/// Every cgroup below this process's own, in each hierarchy: a jail's would be there, while others of
-/// the host come and go. In a hierarchy whose top is this process's own, the names that the top has.
+/// Every cgroup of a jail (its path has a component `jail`) below this process's own, in each hierarchy:
+/// others of the host come and go. In a hierarchy whose top is this process's own, the names that the top has.
 pub fn cgroups() -> BTreeSet<String> {
     let mut found = BTreeSet::new();
     let own = std::fs::read_to_string("/proc/self/cgroup").unwrap();
@@ -101,7 +101,9 @@ pub fn cgroups() -> BTreeSet<String> {
     while let Some(directory) = rest.pop() {
         for entry in std::fs::read_dir(&directory).into_iter().flatten().flatten() {
             if entry.file_type().is_ok_and(|t| t.is_dir()) {
-                found.insert(entry.path().display().to_string());
+                if entry.path().iter().any(|name| name == "jail") {
+                    found.insert(entry.path().display().to_string());
+                }
                 rest.push(entry.path());
             }
         }

@@ -4,9 +4,10 @@
 //! processes is doing then.
 
 use crate::host::{self, isolated, processes_of, wait_until};
+use crate::life::Home;
 use crate::ring::Ring::Root;
 use crate::ring::{Test, test};
-use crate::run::{Live, Room, jail, jail_as_stranger};
+use crate::run::{Live, Room};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -65,9 +66,8 @@ fn descendants(pid: i32) -> Vec<i32> {
     children.into_iter().flat_map(|child| std::iter::once(child).chain(descendants(child))).collect()
 }
 
-fn start(spec: &Path, rootless: bool) -> Live {
-    let words = ["run".as_ref(), spec.as_os_str()];
-    let mut command = if rootless { jail_as_stranger(words) } else { jail(words) };
+fn start(spec: &Path, home: &Home) -> Live {
+    let mut command = home.jail(["run".as_ref(), spec.as_os_str()]);
     Live::start(command.stdout(Stdio::null()).stderr(Stdio::piped()))
 }
 
@@ -81,10 +81,10 @@ fn is_up(pid: i32) -> bool {
 }
 
 /// Microseconds from nothing to a running program, on a machine that may have other things to do.
-fn time_to_start(spec: &Path, rootless: bool) -> u64 {
+fn time_to_start(spec: &Path, home: &Home) -> u64 {
     let measure = || {
         let begin = Instant::now();
-        let jail = start(spec, rootless);
+        let jail = start(spec, home);
         while !is_up(jail.pid()) {
             assert!(begin.elapsed() < host::PATIENCE, "the program does not run");
         }
@@ -106,11 +106,13 @@ fn kill_at_any_moment(rootless: bool, in_place: bool) {
     let room = Room::new();
     let spec = spec(&room, rootless, in_place);
     let (before, files) = (host::snapshot(), host::listing(room.path()));
-    let longest = time_to_start(&spec, rootless);
+    // One for all: what a killed one leaves there must not keep the next from its name.
+    let home = Home::new(rootless);
+    let longest = time_to_start(&spec, &home);
     let mut killed: BTreeMap<String, usize> = BTreeMap::new();
     for moment in 0..number("JAIL_TESTS_KILLS", 200).div_ceil(4) {
         let begin = Instant::now();
-        let jail = start(&spec, rootless);
+        let jail = start(&spec, &home);
         // A quarter of the moments come when all is set up.
         let delay = Duration::from_micros(sequence.below(longest + longest / 3));
         while begin.elapsed() < delay {
@@ -131,5 +133,14 @@ fn kill_at_any_moment(rootless: bool, in_place: bool) {
         assert!(!own.iter().any(|path| Path::new(path).exists()), "{what}");
         assert_eq!(host::snapshot(), before, "{what}");
     }
+    for row in home.ps() {
+        assert_eq!(row["state"], "left over");
+    }
+    let last = start(&spec, &home);
+    wait_until("it starts as ever", || is_up(last.pid()));
+    wait_until("and is recorded", || home.ps().iter().any(|row| row["state"] == "running"));
+    home.run(&["stop", "--timeout", "0", &room.unique()]).ended(0);
+    last.finish();
+    assert!(!home.state().exists(), "nothing is left of all of them");
     println!("killed (rootless: {rootless}, in place: {in_place}): {killed:?}");
 }

@@ -20,8 +20,10 @@ mod host;
 mod hostile;
 mod image;
 mod inject;
+mod joined;
 mod kernels;
 mod kills;
+mod life;
 mod nested;
 mod network;
 mod passed;
@@ -88,7 +90,9 @@ fn all_tests() -> Vec<ring::Test> {
         signals::tests(),
         terminal::tests(),
         inject::tests(),
+        joined::tests(),
         kills::tests(),
+        life::tests(),
         network::tests(),
         #[cfg(target_arch = "x86_64")]
         syscalls::tests(),
