@@ -13,6 +13,7 @@ use crate::spec::load::{self, Layer, Roots};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::num::NonZero;
+use std::path::Path;
 
 /// One row.
 struct Row {
@@ -106,9 +107,10 @@ impl Specs {
         let Some(wanted) = wanted else { return Vec::new() };
         let key = (wanted, request.directory.clone());
         let now = self.0.entry(key.clone()).or_insert_with(|| current(&key.0, &key.1));
-        let differs = |layer: &&Layer, others: &[Layer]| !others.contains(layer);
-        let gone = request.layers.iter().filter(|layer| differs(layer, now));
-        let new = now.iter().filter(|layer| differs(layer, &request.layers));
+        let then: Vec<Layer> =
+            request.layers.iter().map(|layer| located(layer, &request.directory)).collect();
+        let gone = then.iter().filter(|layer| !now.contains(layer));
+        let new = now.iter().filter(|layer| !then.contains(layer));
         let mut places: Vec<String> = gone.chain(new).map(|layer| layer.place.clone()).collect();
         places.sort();
         places.dedup();
@@ -116,17 +118,27 @@ impl Specs {
     }
 }
 
+/// A text by the whole path of its file: it may have been named from where the caller was.
+fn located(layer: &Layer, directory: &str) -> Layer {
+    let place = match layer.place.strip_prefix("./").unwrap_or(&layer.place) {
+        built_in if built_in.starts_with("built-in ") => built_in.to_owned(),
+        path => Path::new(directory).join(path).to_string_lossy().into_owned(),
+    };
+    Layer { place, ..layer.clone() }
+}
+
 /// The texts of a spec as it would be read now in that directory; none if it cannot be.
 fn current(wanted: &str, directory: &str) -> Vec<Layer> {
-    let from = std::path::Path::new(directory);
-    let roots = Roots { working: from.join("./jails.d"), ..Roots::default() };
+    let from = Path::new(directory);
+    let roots = Roots { working: from.join("jails.d"), ..Roots::default() };
     let wanted = if wanted.contains('/') || wanted.ends_with(".toml") {
-        from.join(wanted).to_string_lossy().into_owned()
+        from.join(wanted.strip_prefix("./").unwrap_or(wanted)).to_string_lossy().into_owned()
     } else {
         wanted.to_owned()
     };
     let loaded = load::load_from(&roots, &wanted, trust(), &mut Sources::default());
-    loaded.map(|loaded| loaded.layers).unwrap_or_default()
+    let layers = loaded.map(|loaded| loaded.layers).unwrap_or_default();
+    layers.iter().map(|layer| located(layer, directory)).collect()
 }
 
 fn table(rows: &[Row]) -> String {

@@ -6,16 +6,18 @@
 
 pub mod build;
 pub mod enter;
+mod payload;
 mod phase;
 pub mod print;
 pub mod view;
 
+pub use payload::{ExpectedMount, ExpectedProcess, Joined, TreeKind, UserMap};
 pub use phase::{PHASES, Phase};
 
 use crate::jail::network::{Listen, TcpPorts};
 use crate::jail::path::AbsPath;
 use crate::jail::range::{Owners, Range};
-use crate::jail::{BindKind, GivenUp, Ids, Resource};
+use crate::jail::{GivenUp, Ids, Resource};
 use crate::problem::Span;
 use crate::seccomp::Policy;
 
@@ -108,17 +110,6 @@ pub struct Unshared {
     pub uts: bool,
     /// cgroup root.
     pub cgroup: bool,
-}
-
-/// Namespaces of a running jail that a command joins.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Joined {
-    /// The one that a jail without root has, first of all: it gives the right to the others.
-    pub user: bool,
-    /// Process ids: for the children of who joins.
-    pub pid: bool,
-    /// Those made after the first ones; the mount namespace always.
-    pub others: Option<Unshared>,
 }
 
 /// One step. A closed set: a new kind of thing is a variant here and its arm in `apply`.
@@ -391,65 +382,4 @@ pub enum Step {
         /// envp.
         environment: Vec<(String, String)>,
     },
-}
-
-/// What kind of thing a tree's root must be.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum TreeKind {
-    /// Directory.
-    Directory,
-    /// Regular file.
-    File,
-    /// Socket or fifo.
-    Special,
-    /// Character device.
-    Device,
-}
-
-impl From<BindKind> for TreeKind {
-    fn from(kind: BindKind) -> Self {
-        match kind {
-            BindKind::Directory => TreeKind::Directory,
-            BindKind::File => TreeKind::File,
-            BindKind::Special => TreeKind::Special,
-        }
-    }
-}
-
-/// A single-id user namespace map.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct UserMap {
-    /// Inside, outside.
-    pub uid: (u32, u32),
-    /// Inside, outside.
-    pub gid: (u32, u32),
-}
-
-/// A mount that must be there, with at least these attributes on it and on every mount below it
-/// that is not expected itself.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct ExpectedMount {
-    /// Where, inside.
-    pub path: AbsPath,
-    /// At least these; nosuid always.
-    pub attributes: Attributes,
-    /// File system type, when it is one we made.
-    pub kind: Option<&'static str>,
-    /// Owners are mapped, on it and on every mount below it.
-    pub id_mapped: bool,
-}
-
-/// What /proc/self/status must say just before exec.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct ExpectedProcess {
-    /// All four user ids.
-    pub uid: u32,
-    /// All four group ids.
-    pub gid: u32,
-    /// Supplementary groups, sorted; `None`: given up.
-    pub groups: Option<Vec<u32>>,
-    /// All five sets.
-    pub capabilities: u64,
-    /// How many filters the plan installs.
-    pub filters: u32,
 }

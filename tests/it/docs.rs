@@ -5,7 +5,7 @@
 //! for any lines, and numbers are not compared: they differ from host to host.
 
 use crate::ring::Ring::{Pure, Root};
-use crate::run::{Room, jail_binary};
+use crate::run::{Room, jail_binary, state_directory};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -89,11 +89,11 @@ fn examples(block: &str) -> Vec<Example> {
 fn every_console_block_shows_the_truth() {
     let path = format!("{}:{}", jail_binary().parent().unwrap().display(), std::env::var("PATH").unwrap());
     for block in blocks("console") {
-        let room = Room::new();
+        let (room, state) = (Room::new(), state_directory());
         for example in examples(&block) {
             let mut shell = Command::new("/bin/sh");
             shell.args(["-c", &format!("{{ {}\n}} 2>&1", example.command)]).current_dir(room.path());
-            let output = shell.env("PATH", &path).output().unwrap();
+            let output = shell.env("PATH", &path).env("JAIL_STATE", &state).output().unwrap();
             let text = String::from_utf8(output.stdout).unwrap();
             let shown: Vec<String> = example.output.iter().map(|l| without_numbers(l)).collect();
             let real: Vec<String> = text.lines().map(without_numbers).collect();
@@ -117,8 +117,8 @@ fn without_numbers(line: &str) -> String {
             out.push('#');
         }
     }
-    // Numbers are padded to a width.
-    out.trim_start().to_owned()
+    // Columns are as wide as their numbers.
+    out.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 /// Whether `real` is what is `shown`, where `...` stands for any lines.
