@@ -47,11 +47,15 @@ fn rows() -> Vec<Row> {
     vec![
         Row { name: "getppid, no filter", filter: None, call: getppid },
         Row { name: "getppid, one instruction", filter: Some(vec![ALLOW_ALL]), call: getppid },
-        Row { name: "getppid, @service", filter: Some(compile(&service)), call: getppid },
-        Row { name: "getppid, a list of its own, kill", filter: Some(compile(&own)), call: getppid },
+        Row { name: "getppid, @service", filter: Some(compile(&service).into_owned()), call: getppid },
+        Row {
+            name: "getppid, a list of its own, kill",
+            filter: Some(compile(&own).into_owned()),
+            call: getppid,
+        },
         Row { name: "prctl, no filter", filter: None, call: get_dumpable },
         Row { name: "prctl, one instruction", filter: Some(vec![ALLOW_ALL]), call: get_dumpable },
-        Row { name: "prctl, @service", filter: Some(compile(&service)), call: get_dumpable },
+        Row { name: "prctl, @service", filter: Some(compile(&service).into_owned()), call: get_dumpable },
     ]
 }
 

@@ -86,6 +86,16 @@ impl Condition {
         (!right).then_some(self.errno)
     }
 
+    /// Whether another condition demands the same of its argument, and answers the same.
+    pub(super) const fn demands_the_same(&self, other: &Condition) -> bool {
+        let same = match (self.test, other.test) {
+            (Test::Only(a), Test::Only(b)) | (Test::Not(a), Test::Not(b)) => equal(a, b),
+            (Test::Family, Test::Family) => true,
+            _ => false,
+        };
+        same && self.mask == other.mask && self.errno == other.errno
+    }
+
     /// Which argument is tested, and low halves of it that matter: those that are listed, their
     /// neighbourhood, each bit that is looked at.
     pub(super) fn samples(&self) -> (usize, Vec<u32>) {
@@ -103,6 +113,16 @@ impl Condition {
         samples.dedup();
         (usize::from(self.argument), samples)
     }
+}
+
+/// Equality of slices, usable at compile time.
+const fn equal(a: &[u32], b: &[u32]) -> bool {
+    let (mut i, mut same) = (0, a.len() == b.len());
+    while same && i < a.len() {
+        same = a[i] == b[i];
+        i += 1;
+    }
+    same
 }
 
 /// CLONE_NEWNS, NEWCGROUP, NEWUTS, NEWIPC, NEWUSER, NEWPID and NEWNET (linux/sched.h).

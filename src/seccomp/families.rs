@@ -23,13 +23,17 @@ impl Families {
 
     /// Whether a family is in the set.
     pub const fn contains(self, family: u32) -> bool {
-        let all = if family == NETLINK { self.0 | self.0 >> NETLINK_ALL << NETLINK } else { self.0 };
-        family < 64 && all >> family & 1 == 1
+        family < 64 && self.bits() >> family & 1 == 1
+    }
+
+    /// Each family in the set as a bit.
+    pub(super) const fn bits(self) -> u64 {
+        (self.0 | self.0 >> NETLINK_ALL << NETLINK) & !(1 << NETLINK_ALL)
     }
 
     /// Whether netlink is in the set with its route protocol alone.
     pub const fn netlink_is_narrow(self) -> bool {
-        self.contains(NETLINK) && !self.contains(NETLINK_ALL)
+        self.contains(NETLINK) && self.0 >> NETLINK_ALL & 1 == 0
     }
 
     /// Whether no socket can be made.

@@ -28,6 +28,7 @@ mod list;
 mod policy;
 mod ports;
 mod program;
+mod search;
 #[cfg(test)]
 mod tests;
 

@@ -97,7 +97,7 @@ impl Policy {
             Decision::Refuse(EPERM) if self.rules.action == Action::Kill => Verdict::Kill,
             Decision::Refuse(EPERM) if self.rules.action == Action::Log => Verdict::Log,
             Decision::Refuse(errno) => Verdict::Errno(errno.into()),
-            Decision::Test(i) => match CONDITIONS.get(i) {
+            Decision::Test(i) => match CONDITIONS.get(usize::from(i)) {
                 Some(condition) => Verdict::Conditional(condition.name),
                 None => Verdict::Errno(EPERM.into()),
             },
@@ -109,7 +109,7 @@ impl Policy {
         let refused = match self.rules.decide(number) {
             Decision::Allow => None,
             Decision::Refuse(errno) => Some(errno),
-            Decision::Test(i) => match CONDITIONS.get(i) {
+            Decision::Test(i) => match CONDITIONS.get(usize::from(i)) {
                 Some(condition) => condition.answer(arguments, self.rules.families),
                 None => Some(EPERM),
             },
@@ -125,7 +125,7 @@ impl Policy {
     /// apart.
     pub fn samples(&self, number: u32) -> Option<(usize, Vec<u32>)> {
         match self.rules.decide(number) {
-            Decision::Test(i) => CONDITIONS.get(i).map(Condition::samples),
+            Decision::Test(i) => CONDITIONS.get(usize::from(i)).map(Condition::samples),
             _ => None,
         }
     }
@@ -190,7 +190,7 @@ pub enum Decision {
     /// Answer this errno; the policy's action, if it is EPERM.
     Refuse(u16),
     /// Look at an argument: the index in [`CONDITIONS`].
-    Test(usize),
+    Test(u8),
 }
 
 impl Rules {
@@ -229,7 +229,7 @@ impl Rules {
             if condition.call == number && applies {
                 return match condition.test {
                     Test::Family if self.families.is_empty() => Decision::Refuse(EAFNOSUPPORT),
-                    _ => Decision::Test(i),
+                    _ => Decision::Test(i as u8),
                 };
             }
             i += 1;

@@ -8,8 +8,10 @@
 #![forbid(unsafe_code)]
 
 use super::calls::native;
+use super::conditions::ENOSYS;
 use super::program::{
-    ALLOW, AND, ARCH, ARGUMENTS, ERRNO, Instruction, JUMP, JUMP_IF_EQUAL, LOAD, NATIVE_ARCH, NUMBER, RETURN,
+    ALLOW, AND, ARCH, ARGUMENTS, ERRNO, Instruction, JUMP, JUMP_IF_EQUAL, JUMP_IF_NOT_LESS, LOAD,
+    NATIVE_ARCH, NUMBER, RETURN,
 };
 
 // Numbers of asm-generic, as in `conditions`.
@@ -39,53 +41,70 @@ const fn plain(code: u16, k: u32) -> Instruction {
     Instruction { code, jt: 0, jf: 0, k }
 }
 
-/// At `here`: goes to `yes` if the value is `k`, else to `no`.
-const fn branch(here: u8, k: u32, yes: u8, no: u8) -> Instruction {
-    Instruction { code: JUMP_IF_EQUAL, jt: yes - here - 1, jf: no - here - 1, k }
+/// At `here`: goes to `yes` if the comparison with `k` holds, else to `no`.
+const fn compare(code: u16, here: u8, k: u32, yes: u8, no: u8) -> Instruction {
+    Instruction { code, jt: yes - here - 1, jf: no - here - 1, k }
 }
 
-const SOCKET: u8 = 7;
-const INET: u8 = 11;
-const PROTOCOL: u8 = 16;
-const REFUSE: u8 = 23;
-const FLAGS_THIRD: u8 = 24;
-const FLAGS_FOURTH: u8 = 26;
-const PASS: u8 = 30;
+/// At `here`: goes to `yes` if the value is `k`, else to `no`.
+const fn branch(here: u8, k: u32, yes: u8, no: u8) -> Instruction {
+    compare(JUMP_IF_EQUAL, here, k, yes, no)
+}
 
-/// The program. What comes by another entry (`int 0x80`, x32) is left to the policy's own.
-pub static PORTS_PROGRAM: [Instruction; PASS as usize + 1] = [
+const HIGHER: u8 = 8;
+const SOCKET: u8 = 9;
+const INET: u8 = 13;
+const PROTOCOL: u8 = 18;
+const REFUSE: u8 = 25;
+const FLAGS_THIRD: u8 = 26;
+const FLAGS_FOURTH: u8 = 28;
+const PASS: u8 = 32;
+const FOREIGN: u8 = 33;
+
+// The kernel emulates the program for every number: see `search`. Most are below or above all these.
+const _: () = assert!((native::socket as u32) < native::sendto as u32);
+const _: () = assert!((native::sendto as u32) < native::sendmsg as u32);
+const _: () = assert!((native::sendmsg as u32) < native::sendmmsg as u32);
+
+/// The program. x32 is left to the policy's own. So is what comes by another entry (`int 0x80`), but
+/// it is refused here, too: then the kernel does not emulate the policy's program for its numbers.
+pub static PORTS_PROGRAM: [Instruction; FOREIGN as usize + 1] = [
     plain(LOAD, ARCH),
-    branch(1, NATIVE_ARCH, 2, PASS),
+    branch(1, NATIVE_ARCH, 2, FOREIGN),
     plain(LOAD, NUMBER),
-    branch(3, native::socket as u32, SOCKET, 4),
-    branch(4, native::sendto as u32, FLAGS_FOURTH, 5),
-    branch(5, native::sendmmsg as u32, FLAGS_FOURTH, 6),
-    branch(6, native::sendmsg as u32, FLAGS_THIRD, PASS),
+    compare(JUMP_IF_NOT_LESS, 3, native::sendmsg as u32 + 1, HIGHER, 4),
+    compare(JUMP_IF_NOT_LESS, 4, native::socket as u32, 5, PASS),
+    branch(5, native::socket as u32, SOCKET, 6),
+    branch(6, native::sendto as u32, FLAGS_FOURTH, 7),
+    branch(7, native::sendmsg as u32, FLAGS_THIRD, PASS),
+    // HIGHER.
+    branch(8, native::sendmmsg as u32, FLAGS_FOURTH, PASS),
     // SOCKET: the family,
     plain(LOAD, argument(0)),
-    branch(8, AF_INET, INET, 9),
-    branch(9, AF_INET6, INET, 10),
-    branch(10, AF_SMC, REFUSE, PASS),
+    branch(10, AF_INET, INET, 11),
+    branch(11, AF_INET6, INET, 12),
+    branch(12, AF_SMC, REFUSE, PASS),
     // INET: the type,
     plain(LOAD, argument(1)),
     plain(AND, SOCK_TYPE_MASK),
-    branch(13, SOCK_RAW, PASS, 14),
-    branch(14, SOCK_STREAM, PROTOCOL, 15),
-    branch(15, SOCK_DGRAM, PROTOCOL, REFUSE),
+    branch(15, SOCK_RAW, PASS, 16),
+    branch(16, SOCK_STREAM, PROTOCOL, 17),
+    branch(17, SOCK_DGRAM, PROTOCOL, REFUSE),
     // PROTOCOL.
     plain(LOAD, argument(2)),
-    branch(17, PROTOCOLS[0], PASS, 18),
-    branch(18, PROTOCOLS[1], PASS, 19),
-    branch(19, PROTOCOLS[2], PASS, 20),
-    branch(20, PROTOCOLS[3], PASS, 21),
-    branch(21, PROTOCOLS[4], PASS, 22),
-    branch(22, PROTOCOLS[5], PASS, REFUSE),
+    branch(19, PROTOCOLS[0], PASS, 20),
+    branch(20, PROTOCOLS[1], PASS, 21),
+    branch(21, PROTOCOLS[2], PASS, 22),
+    branch(22, PROTOCOLS[3], PASS, 23),
+    branch(23, PROTOCOLS[4], PASS, 24),
+    branch(24, PROTOCOLS[5], PASS, REFUSE),
     plain(RETURN, ERRNO | EPROTONOSUPPORT),
     plain(LOAD, argument(2)),
     plain(JUMP, 1),
     plain(LOAD, argument(3)),
     plain(AND, MSG_FASTOPEN),
-    branch(28, 0, PASS, 29),
+    branch(30, 0, PASS, 31),
     plain(RETURN, ERRNO | EOPNOTSUPP),
     plain(RETURN, ALLOW),
+    plain(RETURN, ERRNO | ENOSYS as u32),
 ];

@@ -6,7 +6,7 @@
 use crate::host::{isolated, mount_tmpfs};
 use crate::promises::{SETS, has, mount_at};
 use crate::ring::Ring::{Root, Rootless};
-use crate::run::{Live, Room, Run, STRANGER, finish, jail, jail_as_stranger, jail_binary};
+use crate::run::{Live, Room, Run, STRANGER, finish, jail, jail_as_stranger, jail_binary, state_directory};
 use crate::tests;
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -28,7 +28,14 @@ fn jail_as_own_root(words: &[&str]) -> Run {
         command.args(["--reuid", &id, "--regid", &id, "--clear-groups", "--"]);
     }
     command.args(["/usr/bin/unshare", "-Ur"]).arg(jail_binary()).args(words);
-    finish(command.env_clear().env("PATH", "/usr/bin:/bin").current_dir("/").stdin(Stdio::null()))
+    finish(
+        command
+            .env_clear()
+            .env("JAIL_STATE", state_directory())
+            .env("PATH", "/usr/bin:/bin")
+            .current_dir("/")
+            .stdin(Stdio::null()),
+    )
 }
 
 fn root_of_a_single_id_is_like_any_user() {
@@ -66,7 +73,13 @@ fn an_id_that_does_not_exist_is_named() {
         let mut command = Command::new("/usr/bin/unshare");
         command.args(["-U", "/bin/sh", "-c", "echo ready; read go; exec \"$0\" \"$@\""]).arg(jail_binary());
         command.args(["run", "--user", user, "--read", "/usr", "--", "/usr/bin/id", "-u"]);
-        let mut live = Live::ready(command.env_clear().env("PATH", "/usr/bin:/bin").current_dir("/"));
+        let mut live = Live::ready(
+            command
+                .env_clear()
+                .env("JAIL_STATE", state_directory())
+                .env("PATH", "/usr/bin:/bin")
+                .current_dir("/"),
+        );
         for map in ["uid_map", "gid_map"] {
             std::fs::write(format!("/proc/{}/{map}", live.pid()), "0 0 1000").unwrap();
         }
@@ -88,7 +101,14 @@ fn a_capability_that_is_missing_is_named() {
         let mut command = Command::new("/usr/bin/setpriv");
         command.args([&format!("--bounding-set=-{capability}"), "--"]).arg(jail_binary());
         command.args(["run", "--user", user, "--read", "/usr", "--", "/usr/bin/true"]);
-        let run = finish(command.env_clear().env("PATH", "/usr/bin:/bin").stdin(Stdio::null())).ended(125);
+        let run = finish(
+            command
+                .env_clear()
+                .env("JAIL_STATE", state_directory())
+                .env("PATH", "/usr/bin:/bin")
+                .stdin(Stdio::null()),
+        )
+        .ended(125);
         let named = format!("help: jail needs CAP_{} ", capability.to_uppercase());
         assert!(run.stderr.contains(&named), "{}", run.stderr);
     }

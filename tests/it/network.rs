@@ -7,7 +7,9 @@ use crate::host::{isolated, own_run, processes_of, wait_until};
 use crate::promises::attempt;
 use crate::ring::Ring::{Root, Rootless};
 use crate::ring::{Ring, Test, test};
-use crate::run::{Live, Room, Run, STRANGER, finish, jail, jail_as_stranger, probe_directory};
+use crate::run::{
+    Live, Room, Run, STRANGER, finish, jail, jail_as_stranger, probe_directory, state_directory,
+};
 use nix::unistd::{Gid, Uid, chown};
 use serde_json::Value;
 use std::io::Read;
@@ -286,6 +288,7 @@ pub fn with_sockets(command: &Command, sockets: &[std::os::fd::RawFd], variables
     let mut shell = Command::new("/bin/sh");
     shell.args(["-c", &format!("{variables}; exec \"$@\""), "sh"]).arg(command.get_program());
     shell.args(command.get_args()).env_clear().env("PATH", "/usr/bin:/bin");
+    shell.env("JAIL_STATE", state_directory());
     let sockets = sockets.to_vec();
     // SAFETY: dup2 alone is called between fork and exec. (A duplicate stays open at exec.)
     unsafe {

@@ -7,7 +7,7 @@
 use crate::host::{Mounted, isolated, processes_of, wait_until};
 use crate::ring::Ring::{Root, Server};
 use crate::ring::{Test, test};
-use crate::run::{Live, Room, Run, finish, jail, jail_binary};
+use crate::run::{Live, Room, Run, finish, jail, jail_binary, state_directory};
 use nix::mount::{MsFlags, mount};
 use nix::unistd::{Gid, Uid, chown};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
@@ -300,9 +300,15 @@ fn in_place_it_is_the_same() {
     let text = std::fs::read_to_string(&jail.spec).unwrap();
     let text = text.replace("user-namespace = true", "user-namespace = true\nshare-namespaces = [\"pid\"]");
     std::fs::write(&jail.spec, text).unwrap();
-    let run =
-        finish(Command::new("/usr/bin/setsid").arg("--wait").arg(jail_binary()).arg("run").arg(&jail.spec))
-            .ended(0);
+    let run = finish(
+        Command::new("/usr/bin/setsid")
+            .arg("--wait")
+            .arg(jail_binary())
+            .arg("run")
+            .arg(&jail.spec)
+            .env("JAIL_STATE", state_directory()),
+    )
+    .ended(0);
     assert!(run.stdout.starts_with("0\n") && run.stdout.contains(&jail.first.to_string()), "{}", run.stdout);
     assert_eq!(jail.owner("own/x"), (jail.first, jail.first));
 }
