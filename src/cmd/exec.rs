@@ -30,8 +30,11 @@ pub fn exec(name: &str, wanted: &Wanted<'_>, sources: &mut Sources) -> Result<En
     let jail = registry()?.running(name)?;
     let own = started_by(&jail.record, sources)?;
     let target = member(&jail)?;
+    if wanted.root || wanted.host_tools {
+        needs_root(&own)?;
+    }
     let who = match (wanted.root, wanted.host_tools) {
-        (_, true) => As::RootWithTools(entries(&own, &jail.record)?),
+        (_, true) => As::RootWithTools(entries(&jail.record)?),
         (true, false) => As::Root,
         (false, false) => As::Program,
     };
@@ -70,12 +73,19 @@ pub fn member(jail: &Running) -> Result<OwnedFd, Problem> {
     }
 }
 
-/// What is in the jail's root directory, for a root that shows the same.
-fn entries(plan: &Plan, record: &Record) -> Result<Vec<Entry>, Problem> {
-    if plan.steps.iter().any(|p| matches!(p.step, Step::Isolate { user: Some(_), .. })) {
-        let problem = Problem::set_up("the host's programs can be brought into a jail by root alone");
-        return Err(problem.help("without them: jail exec --root NAME -- COMMAND"));
+/// A jail that was started without root has the caller's single id: a command without its confinement
+/// would be a process that the jail's program may trace, and so become.
+fn needs_root(plan: &Plan) -> Result<(), Problem> {
+    if !plan.steps.iter().any(|p| matches!(p.step, Step::Isolate { user: Some(_), .. })) {
+        return Ok(());
     }
+    let problem =
+        Problem::set_up("this jail was started without root: nothing unconfined can safely join it");
+    Err(problem.help("confined as its program: jail exec NAME -- COMMAND"))
+}
+
+/// What is in the jail's root directory, for a root that shows the same.
+fn entries(record: &Record) -> Result<Vec<Entry>, Problems> {
     let processes = &record.processes;
     let root = [processes.program, processes.first].map(|pid| format!("/proc/{pid}/root/"));
     let found = root.iter().find_map(|root| std::fs::read_dir(root).ok());

@@ -34,7 +34,7 @@ pub fn tests() -> Vec<Test> {
         "joined::tools_of_the_host_in_a_jail_without_a_shell",
         tools_of_the_host_in_a_jail_without_a_shell,
     ));
-    tests.push(test(Rootless, "joined::tools_of_the_host_need_root", tools_of_the_host_need_root));
+    tests.push(test(Rootless, "joined::what_is_unconfined_needs_root", what_is_unconfined_needs_root));
     tests
 }
 
@@ -238,11 +238,13 @@ fn tools_of_the_host_in_a_jail_without_a_shell() {
     live.finish();
 }
 
-fn tools_of_the_host_need_root() {
+fn what_is_unconfined_needs_root() {
     let (room, home) = (Room::new(), Home::new(true));
     let (_, live) = waiting(&room, &home);
-    let run = home.run(&["exec", "--host-tools", "probe", "--", "sh"]).ended(125);
-    assert!(run.stderr.contains("by root alone"), "{}", run.stderr);
+    for flag in ["--root", "--host-tools"] {
+        let run = home.run(&["exec", flag, "probe", "--", "sh"]).ended(125);
+        assert!(run.stderr.contains("nothing unconfined can safely join it"), "{}", run.stderr);
+    }
     home.run(&["stop", "probe"]).ended(0);
     live.finish();
 }
