@@ -12,9 +12,11 @@ fn main() {
     link_unwinder();
 }
 
-/// A program of one source file; where it is is in the variable `told` when the crate is compiled.
+/// A program of the source files in one directory; where it is is in the variable `told` when the crate
+/// is compiled.
 fn compile_alone(name: &str, source: &str, told: &str) {
-    println!("cargo::rerun-if-changed={source}");
+    let directory = source.rsplit_once('/').map_or(source, |(directory, _)| directory);
+    println!("cargo::rerun-if-changed={directory}");
     println!("cargo::rerun-if-changed=build.rs");
     let var = |name: &str| std::env::var(name).unwrap_or_else(|_| panic!("cargo sets {name}"));
     let out = PathBuf::from(var("OUT_DIR")).join(name);

@@ -106,6 +106,7 @@ fn object(step: &Step, detail: u32) -> Option<String> {
         }
         Step::LandlockRules { rules, .. } => rules.get(detail as usize)?.0.to_string(),
         Step::Listen { socket, .. } => socket.endpoint.to_string(),
+        Step::NotifySocket(notify) => notify.manager.clone(),
         Step::PassSockets { names, .. } => names.get(detail as usize)?.clone(),
         Step::Hostname(name) => name.clone(),
         Step::RaiseLimit { resource, .. } | Step::Rlimit { resource, .. } => resource.name.to_owned(),
@@ -148,6 +149,8 @@ fn intent(step: &Step, detail: u32) -> String {
         Step::Attach { .. } | Step::Tmpfs { .. } | Step::Devpts { .. } | Step::Proc { .. } => {
             format!("mount {} in the jail", object())
         }
+        Step::NotifySocket(_) => format!("pass notifications on to the service manager at {}", object()),
+        Step::AnnounceManager(_) => "tell the program of the service manager".into(),
         Step::KeepLive => "keep a view of the copied files".into(),
         Step::PivotRoot => "enter the new root".into(),
         Step::SealRoot => "seal the root".into(),
@@ -235,6 +238,7 @@ fn remedy(step: &Step, failure: Failure) -> Option<String> {
         (Step::Copy { .. } | Step::Text { .. } | Step::Directory { .. }, Errno::ENOSPC) => "the jail's own tmpfs is full: show directories instead of many files".into(),
         (Step::Attach { path, make: None, .. } | Step::Tmpfs { path, make: false, .. } | Step::Proc { path, make: false, .. }, Errno::ENOENT) => format!("create {path} in the directory that is shown there: jail never writes into it"),
         (Step::Listen { socket, .. }, _) => return listen_remedy(socket, errno),
+        (Step::NotifySocket(_), _) if failure.call == Call::Connect => "NOTIFY_SOCKET is set, but nobody who may be reached listens there: start jail without it if no service manager is meant".into(),
         (Step::PassSockets { .. }, Errno::EBADF | Errno::EINVAL | Errno::EMFILE) => "the limit of open files is too low for so many sockets: raise it (ulimit -n)".into(),
         (Step::Attach { make: None, .. } | Step::Tmpfs { make: false, .. } | Step::Proc { make: false, .. }, Errno::EINVAL | Errno::ENOTDIR) => "what is there is of another kind, or a link: a directory can be mounted only on a directory, and a file only on a file; was it changed just now?".into(),
         (Step::Attach { .. } | Step::Tmpfs { .. } | Step::Proc { .. } | Step::LandlockRules { .. }, Errno::ELOOP | Errno::ENOTDIR) => "a symbolic link, or something that is no directory, is in its way in the host directory that is shown there: name the place it leads to, or find out who put it there".into(),

@@ -8,6 +8,7 @@ mod credentials;
 pub mod explain;
 mod files;
 mod mounts;
+mod notify;
 mod seal;
 mod sockets;
 pub mod table;
@@ -17,7 +18,7 @@ use crate::jail::Ids;
 use crate::jail::path::AbsPath;
 use crate::plan::{Planned, Step, print};
 use nix::errno::Errno;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd, RawFd};
 
 pub use sockets::SocketFile;
 
@@ -75,6 +76,7 @@ pub enum Call {
     Socket,
     Setsockopt,
     Bind,
+    Connect,
     Listen,
     Fcntl,
     Unlink,
@@ -158,6 +160,8 @@ pub struct State {
     pub sockets: Vec<SocketFile>,
     /// What tells the program of the sockets passed to it: variables of its environment.
     announced: Vec<(String, String)>,
+    /// The program's socket for notifications, not bound yet. The outer process owns it.
+    notify: Option<RawFd>,
     /// Memory file systems attached so far. What is placed in one is reached by its descriptor: in
     /// somebody else's tree its path may lead elsewhere by now.
     own: Vec<(AbsPath, OwnedFd)>,
@@ -229,6 +233,11 @@ impl State {
     /// Says which running jail [`Step::Join`] means: the one of this process (a pidfd).
     pub fn set_target(&mut self, process: OwnedFd) {
         self.target = Some(process);
+    }
+
+    /// Says which socket [`Step::NotifySocket`] binds.
+    pub fn set_notify(&mut self, socket: RawFd) {
+        self.notify = Some(socket);
     }
 
     fn outer(&self) -> Option<BorrowedFd<'_>> {
@@ -349,6 +358,7 @@ fn run_step(step: &Step, index: usize, state: &mut State) -> Result<(), Fault> {
         }
         Step::Devpts { path, group } => mounts::devpts(state, path, *group),
         Step::Proc { path, subset, make } => mounts::proc(state, path, *subset, *make),
+        Step::NotifySocket(notify) => notify::bind(state, &notify.inside),
         Step::KeepLive => mounts::keep_live(state),
         Step::PivotRoot => mounts::pivot(state),
         Step::SealRoot => mounts::seal(state),
@@ -374,6 +384,7 @@ fn run_step(step: &Step, index: usize, state: &mut State) -> Result<(), Fault> {
         Step::LandlockRestrict => seal::landlock_restrict(state),
         Step::CloseDescriptors => crate::sys::process::close_on_exec_from(3).call(Call::CloseRange),
         Step::PassSockets { names, .. } => sockets::pass(state, names),
+        Step::AnnounceManager(notify) => notify::announce(state, notify),
         Step::PortFilter => seal::port_filter(),
         Step::Seccomp(policy) => seal::seccomp(policy),
         Step::CheckProcess(expected) => check::process(state, expected),

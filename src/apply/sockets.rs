@@ -150,10 +150,10 @@ pub fn pass(state: &mut State, names: &[String]) -> Result<(), Fault> {
         let kept = descriptors::keep_socket(number(descriptor)?).call(Call::Fcntl);
         kept.map_err(|fault| Fault { detail: u32::try_from(index).unwrap_or(u32::MAX), ..fault })?;
     }
-    state.announced = vec![
+    state.announced.extend([
         ("LISTEN_PID".to_owned(), nix::unistd::getpid().to_string()),
         ("LISTEN_FDS".to_owned(), names.len().to_string()),
         ("LISTEN_FDNAMES".to_owned(), names.join(":")),
-    ];
+    ]);
     Ok(())
 }

@@ -132,6 +132,7 @@ fn caller(problems: &mut Problems) -> Caller {
         terminal: std::io::stdin().is_terminal(),
         can_start_session: !leads_group || leads_session,
         sockets: passed::sockets(problems),
+        manager: passed::manager(problems),
     }
 }
 

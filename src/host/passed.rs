@@ -1,7 +1,9 @@
-//! Sockets that a service manager has passed to this process (sd_listen_fds(3)).
+//! What a service manager has told this process in its environment: sockets passed to it
+//! (sd_listen_fds(3)), and where it wants to be notified (sd_notify(3)).
 //!
 //! Must not know: what becomes of them.
 
+use crate::jail::facts::Manager;
 use crate::problem::{Problem, Problems};
 use rustix::fs::FileType;
 
@@ -45,6 +47,39 @@ fn names_of(
     Ok(names.into_iter().take(count).collect())
 }
 
+/// The manager that is to be notified; none if NOTIFY_SOCKET is not set, or empty.
+pub fn manager(problems: &mut Problems) -> Option<Manager> {
+    let socket = std::env::var_os("NOTIFY_SOCKET").filter(|socket| !socket.is_empty())?;
+    let socket = socket.to_string_lossy().into_owned();
+    if let Err(why) = reachable(&socket) {
+        let problem = Problem::set_up(format!("NOTIFY_SOCKET={socket:?} cannot be served: {why}"));
+        problems.push(problem.help("start jail without it, or with a path, or an abstract name after `@`"));
+        return None;
+    }
+    let variable = |name: &str| std::env::var(name).ok();
+    let watchdog = watchdog(variable("WATCHDOG_USEC"), variable("WATCHDOG_PID"), std::process::id());
+    Some(Manager { socket, watchdog })
+}
+
+/// Whether an address is one of sd_notify(3) that can be reached from here.
+fn reachable(socket: &str) -> Result<(), &'static str> {
+    // sun_path has 108 bytes, the last of which is NUL after a path.
+    const LONGEST: usize = 107;
+    match socket.as_bytes() {
+        // Only the manager of a virtual machine gets one, never a service.
+        _ if socket.starts_with("vsock") => Err("it is the socket of a virtual machine's host"),
+        [b'/' | b'@', _, ..] if socket.len() > LONGEST => Err("it is too long for a unix socket"),
+        [b'/' | b'@', _, ..] => Ok(()),
+        _ => Err("it is no unix socket"),
+    }
+}
+
+/// As sd_watchdog_enabled(3) has it.
+fn watchdog(usec: Option<String>, pid: Option<String>, own: u32) -> Option<u64> {
+    let meant = pid.is_none_or(|pid| pid == own.to_string());
+    usec.filter(|_| meant)?.parse().ok().filter(|usec| *usec > 0)
+}
+
 fn is_socket(fd: usize) -> bool {
     let stat = rustix::fs::stat(format!("/proc/self/fd/{fd}"));
     stat.is_ok_and(|stat| FileType::from_raw_mode(stat.st_mode) == FileType::Socket)
@@ -52,7 +87,29 @@ fn is_socket(fd: usize) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::names_of;
+    use super::{names_of, reachable, watchdog};
+
+    #[test]
+    fn where_a_manager_listens() {
+        for good in ["/run/systemd/notify", "@/org/freedesktop/systemd1/notify", "@x"] {
+            assert_eq!(reachable(good), Ok(()), "{good}");
+        }
+        for bad in ["vsock:2:1234", "vsock-stream:2:1", "run/notify", "/", "@", &format!("/{:0107}", 0)] {
+            assert!(reachable(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn the_watchdog_is_for_the_process_that_it_names() {
+        let some = |text: &str| Some(text.to_owned());
+        assert_eq!(watchdog(some("3000000"), some("7"), 7), Some(3_000_000));
+        assert_eq!(watchdog(some("3000000"), None, 7), Some(3_000_000));
+        for (usec, pid) in
+            [(some("1"), some("8")), (some("0"), None), (some("soon"), None), (None, some("7"))]
+        {
+            assert_eq!(watchdog(usec, pid, 7), None);
+        }
+    }
 
     #[test]
     fn what_sd_listen_fds_says() {

@@ -99,6 +99,17 @@ pub struct Caller {
     /// Names of the sockets that a service manager passed in, as descriptors 3 and up
     /// (sd_listen_fds(3)).
     pub sockets: Vec<String>,
+    /// The service manager that wants to be notified (sd_notify(3)).
+    pub manager: Option<Manager>,
+}
+
+/// A service manager, as it has introduced itself in the environment.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Manager {
+    /// NOTIFY_SOCKET: a path, or an abstract name after `@`.
+    pub socket: String,
+    /// WATCHDOG_USEC, if it is meant for this process.
+    pub watchdog: Option<u64>,
 }
 
 /// The ids that exist in a user namespace (user_namespaces(7)).

@@ -8,8 +8,10 @@
 pub mod ask;
 pub mod facts;
 mod feature;
+mod forking;
 pub mod identity;
 pub mod network;
+pub mod notify;
 pub mod path;
 mod privileges;
 pub mod programs;
@@ -23,6 +25,7 @@ use crate::problem::{At, Span};
 use crate::seccomp::Policy;
 use crate::spec::{Rlimit, TmpfsEntry};
 use network::Network;
+use notify::Notify;
 use path::AbsPath;
 use range::{Owners, Range};
 
@@ -44,6 +47,8 @@ pub struct Jail {
     pub exec: Option<Vec<AbsPath>>,
     /// Ports that it may use, and sockets passed in.
     pub network: Network,
+    /// The service manager's socket, if there is one.
+    pub notify: Option<Notify>,
     /// Whose files in `write` directories stay theirs, when there is a range of ids.
     pub owners: Owners,
     /// The last word on privileges.
@@ -81,6 +86,10 @@ pub struct Process {
     pub rlimits: Vec<(Resource, Rlimit, Option<Span>)>,
     /// A terminal of its own.
     pub terminal: bool,
+    /// The jail outlives its first process, if that ends well and leaves others.
+    pub forking: bool,
+    /// Where such a program writes the number of its main process.
+    pub main_pid_file: Option<AbsPath>,
 }
 
 /// A resource of setrlimit(2).
@@ -211,6 +220,8 @@ pub enum What {
         /// Host path below /dev.
         source: AbsPath,
     },
+    /// A datagram socket that the outer process reads.
+    NotifySocket,
     /// A pseudo-terminal file system of its own (gid 5, mode 620).
     Devpts,
     /// The jail's own /proc.

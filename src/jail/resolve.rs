@@ -39,8 +39,9 @@ pub fn resolve(name: &str, spec: &Spec, facts: &Facts, without: &[Feature]) -> R
     let network = context.network(name, spec, &namespaces, identity.as_ref(), privileges.as_ref());
     // Files are looked at also without a user or a command: all that is wrong is said at once.
     let owner = identity.clone().unwrap_or_else(unknown);
-    let process = context.process(spec, identity);
+    let process = context.process(spec, identity, &namespaces);
     let (root, places) = tree::build(spec, facts, &owner, &namespaces, &mut context.problems);
+    let notify = context.notify(&namespaces, &places);
     let exec = match (&process, &privileges) {
         (Some(process), Some(privileges)) => {
             let shown = super::programs::Shown { root: &root, places: &places };
@@ -61,6 +62,7 @@ pub fn resolve(name: &str, spec: &Spec, facts: &Facts, without: &[Feature]) -> R
             places,
             namespaces,
             network,
+            notify,
             exec,
             owners,
             privileges,
@@ -270,7 +272,12 @@ impl Context<'_> {
         Some(Some((caller.uid, caller.gid)))
     }
 
-    fn process(&mut self, spec: &Spec, identity: Option<Identity>) -> Option<Process> {
+    fn process(
+        &mut self,
+        spec: &Spec,
+        identity: Option<Identity>,
+        namespaces: &Namespaces,
+    ) -> Option<Process> {
         let process = &spec.process;
         let command = process.command.clone().filter(|c| c.value.first().is_some_and(|p| !p.is_empty()));
         if command.is_none() {
@@ -310,6 +317,7 @@ impl Context<'_> {
         let stop_signal = signal(&mut self.problems, process.stop_signal.as_ref(), signals::TERM);
         let reload_signal = signal(&mut self.problems, process.reload_signal.as_ref(), signals::HUP);
         let rlimits = self.rlimits(spec);
+        let (forking, main_pid_file) = self.forking(process, namespaces);
         Some(Process {
             command: command?,
             identity: identity?,
@@ -327,6 +335,8 @@ impl Context<'_> {
                 .map(|o| At::new(i32::try_from(o.value).unwrap_or(0), o.at)),
             rlimits,
             terminal: process.terminal.as_ref().is_some_and(|t| t.value) && self.facts.caller.terminal,
+            forking,
+            main_pid_file,
         })
     }
 

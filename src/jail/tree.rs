@@ -48,6 +48,7 @@ pub fn build(
     tree.tmpfs_and_text(spec);
     tree.common_links();
     tree.devices(spec);
+    tree.notify_socket(namespaces);
     tree.proc(spec, namespaces);
     if tree.foreign.is_none() {
         tree.identity_files();
@@ -64,8 +65,8 @@ pub fn build(
     (root, places)
 }
 
-struct Tree<'a> {
-    facts: &'a Facts,
+pub(super) struct Tree<'a> {
+    pub(super) facts: &'a Facts,
     identity: &'a Identity,
     range: Option<Range>,
     places: BTreeMap<AbsPath, Place>,
@@ -345,7 +346,7 @@ impl Tree<'_> {
     }
 
     /// Something every jail has: what the spec says of the same place wins.
-    fn place_ours(&mut self, path: &str, what: What) {
+    pub(super) fn place_ours(&mut self, path: &str, what: What) {
         if let Ok(path) = AbsPath::new(path) {
             self.place(path, None, what);
         }

@@ -53,7 +53,9 @@ pub fn build(jail: &Jail) -> Plan {
             stop_timeout: jail.process.stop_timeout,
             terminal: jail.process.terminal,
             live_files: live_files(jail),
+            forking: jail.process.forking,
         },
+        main_pid_file: jail.process.main_pid_file.clone(),
         given_up: jail.given_up.clone(),
     }
 }
@@ -162,6 +164,9 @@ impl Steps {
         for place in &jail.places {
             let make = ours_at(&places, &place.path).unwrap_or(ours);
             place_steps(self, place, make, jail.namespaces.user);
+        }
+        if let (Some(notify), true) = (&jail.notify, jail.namespaces.pid) {
+            self.add(Step::NotifySocket(notify.clone()), None);
         }
         if live_files(jail) {
             self.add(Step::KeepLive, None);
@@ -275,6 +280,9 @@ impl Steps {
             let names = inherited.iter().chain(listen.iter().map(|l| &l.name)).cloned().collect();
             self.add(Step::PassSockets { inherited: inherited.len(), names }, None);
         }
+        if let Some(notify) = &jail.notify {
+            self.add(Step::AnnounceManager(notify.clone()), None);
+        }
         if privileges.landlock.is_some() {
             self.add(Step::LandlockRestrict, None);
         }
@@ -361,6 +369,8 @@ fn place_steps(steps: &mut Steps, place: &Place, ours: bool, rootless: bool) {
             let directories = directories.clone();
             steps.add(Step::Tmpfs { path, limits, owner: *owner, attributes, directories, make: ours }, at);
         }
+        // With whom it talks, the jail knows: the step is added beside those of the places.
+        What::NotifySocket => {}
         What::Devpts => {
             steps.expect(&path, Attributes { no_dev: false, ..WRITABLE }, Some("devpts"));
             steps.rules.push((path.clone(), Access::Device));

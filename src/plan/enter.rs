@@ -74,8 +74,10 @@ pub fn plan(plan: &Plan, who: &As, command: &[String], terminal: bool) -> Option
             stop_timeout: 0,
             terminal,
             live_files: false,
+            forking: false,
             ..plan.supervision
         },
+        main_pid_file: None,
         given_up: plan.given_up.clone(),
     })
 }
@@ -129,7 +131,9 @@ fn confinement(planned: &Planned, command: &[String], terminal: bool) -> Option<
         | Step::SealRoot
         | Step::CheckMounts(_)
         | Step::Hostname(_)
+        | Step::NotifySocket(_)
         | Step::PassSockets { .. }
+        | Step::AnnounceManager(_)
         | Step::OpenProber { .. }
         | Step::ExecuteProber { .. }
         | Step::Join(_)

@@ -15,6 +15,7 @@ pub use payload::{ExpectedMount, ExpectedProcess, Joined, TreeKind, UserMap};
 pub use phase::{PHASES, Phase};
 
 use crate::jail::network::{Listen, TcpPorts};
+use crate::jail::notify::Notify;
 use crate::jail::path::AbsPath;
 use crate::jail::range::{Owners, Range};
 use crate::jail::{GivenUp, Ids, Resource};
@@ -30,6 +31,8 @@ pub struct Plan {
     pub steps: Vec<Planned>,
     /// How the outer process and pid 1 behave.
     pub supervision: Supervision,
+    /// Where pid 1 reads who the main process is, once the first one has ended.
+    pub main_pid_file: Option<AbsPath>,
     /// Promises that do not hold, on purpose.
     pub given_up: Vec<GivenUp>,
 }
@@ -58,6 +61,8 @@ pub struct Supervision {
     pub terminal: bool,
     /// Some files are copies: the outer process keeps a writable descriptor of their tmpfs.
     pub live_files: bool,
+    /// The jail may outlive its first process.
+    pub forking: bool,
 }
 
 /// Attributes of a mount (mount_setattr(2)), always set recursively.
@@ -287,6 +292,8 @@ pub enum Step {
         /// Make the directory to mount on; false on somebody else's tree.
         make: bool,
     },
+    /// Bind the socket on which the outer process hears the program, see [`Notify`].
+    NotifySocket(Notify),
     /// Keep a writable clone of the root tmpfs for the outer process.
     KeepLive,
     /// The new root becomes `/`; the old one is detached.
@@ -352,6 +359,8 @@ pub enum Step {
         /// Of all.
         names: Vec<String>,
     },
+    /// Tell the program of the service manager's socket and watchdog.
+    AnnounceManager(Notify),
     /// The filter for what Landlock's port rules do not see.
     PortFilter,
     /// The system-call filter.

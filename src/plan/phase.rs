@@ -77,6 +77,7 @@ impl Step {
             | Tmpfs { .. }
             | Devpts { .. }
             | Proc { .. }
+            | NotifySocket(_)
             | KeepLive
             | PivotRoot
             | SealRoot
@@ -98,6 +99,7 @@ impl Step {
             | LandlockRestrict
             | CloseDescriptors
             | PassSockets { .. }
+            | AnnounceManager(_)
             | PortFilter
             | Seccomp(_)
             | CheckProcess(_)

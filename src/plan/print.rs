@@ -7,6 +7,7 @@ use super::build::{FIRST_PASSED, in_phase};
 use super::{Access, Attributes, PHASES, Plan, Planned, Step, TreeKind, Unshared};
 use crate::jail::Ids;
 use crate::jail::network::{Endpoint, Listen, TcpPorts};
+use crate::jail::notify::Notify;
 use crate::jail::range::{Owners, Range};
 use crate::jail::resolve::CAPABILITIES;
 use crate::jail::signals;
@@ -81,6 +82,11 @@ fn supervision(plan: &Plan) -> Vec<String> {
         format!("SIGTERM becomes {}, {timeout}", signals::name(rules.stop_signal)),
         format!("SIGHUP becomes {}", signals::name(rules.reload_signal)),
     ];
+    if rules.forking {
+        let file = plan.main_pid_file.as_ref();
+        let file = file.map_or(String::new(), |file| format!(", or the one that {file} names"));
+        lines.push(format!("the program may daemonise: the jail ends with the last process{file}"));
+    }
     if rules.terminal {
         lines.push("the program has a terminal of its own, relayed to the caller's".into());
     }
@@ -147,6 +153,7 @@ pub fn describe(step: &Step) -> String {
             let subset = if *subset { "process directories only" } else { "all of it, read-only" };
             format!("proc {path}, {subset}, others hidden")
         }
+        Step::NotifySocket(n) => format!("socket {}, passed on to {}", n.inside, n.manager),
         Step::KeepLive => "keep a writable view of the copies outside".into(),
         Step::PivotRoot => "pivot into the new root, detach the old one".into(),
         Step::SealRoot => "make / read-only".into(),
@@ -183,6 +190,7 @@ pub fn describe(step: &Step) -> String {
             let each = (FIRST_PASSED..).zip(names).map(|(n, name)| format!("{n} {name}"));
             format!("pass on as LISTEN_FDS: {}", each.collect::<Vec<_>>().join(", "))
         }
+        Step::AnnounceManager(n) => announced(n),
         Step::PortFilter => {
             "system calls: no MPTCP, SCTP and SMC sockets, no TCP Fast Open, whose ports Landlock does not see".into()
         }
@@ -232,6 +240,12 @@ fn listen(descriptor: u32, socket: &Listen) -> String {
         line += ", non-blocking";
     }
     line
+}
+
+fn announced(notify: &Notify) -> String {
+    let watchdog =
+        notify.watchdog.map_or(String::new(), |usec| format!(" WATCHDOG_USEC={usec} WATCHDOG_PID"));
+    format!("pass on NOTIFY_SOCKET={}{watchdog}", notify.inside)
 }
 
 fn tcp_ports(ports: &TcpPorts) -> String {
@@ -372,6 +386,8 @@ pub fn json(plan: &Plan, sources: &Sources) -> String {
             "reload-signal": signals::name(rules.reload_signal),
             "stop-timeout-ms": rules.stop_timeout,
             "terminal": rules.terminal,
+            "forking": rules.forking,
+            "main-pid-file": plan.main_pid_file.as_ref().map(|file| file.as_str()),
         },
         "given-up": plan.given_up.iter().map(|g| json!({ "what": g.what, "by": g.by })).collect::<Vec<_>>(),
     });

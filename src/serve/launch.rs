@@ -3,6 +3,7 @@
 //!
 //! Must not know: what the steps do.
 
+use super::notify::Notify;
 use super::outer::{Outer, undo};
 use super::sockets::{self, Held};
 use super::terminal::Relay;
@@ -10,12 +11,12 @@ use super::wire::HANDED_OVER;
 use super::{Outcome, Registration, Stopped, failed};
 use crate::apply::{self, Call, Failure, State};
 use crate::plan::{Phase, Plan, Planned, Step};
-use crate::sys::process::{self, spawn_sharing_memory};
+use crate::sys::process::{self, Execution, spawn_sharing_memory};
 use nix::errno::Errno;
 use nix::sys::socket::{AddressFamily, ControlMessage, MsgFlags, SockFlag, SockType, sendmsg, socketpair};
 use std::ffi::CString;
 use std::io::{IoSlice, IsTerminal};
-use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
 
 /// What the first process leaves in the shared memory.
 #[derive(Default)]
@@ -37,6 +38,8 @@ struct Inheritance {
     image: OwnedFd,
     /// The program's side of a relayed terminal.
     terminal: Option<OwnedFd>,
+    /// What pid 1 is called with, after the program's number.
+    arguments: Vec<CString>,
 }
 
 /// Runs a plan whose program gets a pid namespace, to its end. `held` are the sockets that it gets.
@@ -59,9 +62,19 @@ pub fn supervised(
     };
     let (master, slave) = terminal.map_or((None, None), |pair| (Some(pair.master), Some(pair.slave)));
     let relay = master.map(Relay::new).transpose().map_err(early(Call::Ioctl))?;
-    let inheritance = Inheritance { socket: theirs, outer_end: ours.as_raw_fd(), image, terminal: slave };
+    let notify = Notify::open(plan).map_err(Stopped::Step)?;
+    let inheritance = Inheritance {
+        socket: theirs,
+        outer_end: ours.as_raw_fd(),
+        image,
+        terminal: slave,
+        arguments: init_arguments(plan),
+    };
     let mut report = Report::default();
     let mut state = State::new().map_err(|fault| Stopped::Step(fault.in_step(0)))?;
+    if let Some(notify) = &notify {
+        state.set_notify(notify.inside());
+    }
     let cloned = spawn_sharing_memory(namespaces(plan), || {
         first_process(plan, &inheritance, &mut state, &mut report);
         crate::problem::Kind::SetUp.code().into()
@@ -75,7 +88,7 @@ pub fn supervised(
         (None, None, false) => Stopped::Vanished,
         // Also if it was killed between the program's exec and its own.
         (None, None, true) => {
-            let ended = Outer::new(plan, child, ours, signals, relay).attend(registration);
+            let ended = Outer::new(plan, child, ours, signals, relay, notify).attend(registration);
             if ended.is_err() {
                 undo(plan, &created);
             }
@@ -89,6 +102,13 @@ pub fn supervised(
     undo(plan, &created);
     sockets::remove(&socket_files);
     Err(stopped)
+}
+
+/// A program that daemonises has a pid file, or none: an empty name.
+fn init_arguments(plan: &Plan) -> Vec<CString> {
+    let file = plan.main_pid_file.as_ref().map_or("", |file| file.as_str());
+    // A path of a spec has no NUL byte.
+    CString::new(file).ok().filter(|_| plan.supervision.forking).into_iter().collect()
 }
 
 fn namespaces(plan: &Plan) -> i32 {
@@ -179,16 +199,18 @@ fn hand_over(inheritance: &Inheritance, state: &State, program: i32) -> Result<(
 /// (0-2 too: a reader of the program's output must see its end when the program closes it.)
 fn become_init(inheritance: &Inheritance, program: i32) -> Errno {
     match prepare_init(inheritance, program) {
-        Ok(argument) => process::execute_image(&inheritance.image, c"jail-init", &argument),
+        Ok(execution) => execution.run_image(inheritance.image.as_fd()),
         Err(errno) => errno,
     }
 }
 
-fn prepare_init(inheritance: &Inheritance, program: i32) -> nix::Result<CString> {
+fn prepare_init(inheritance: &Inheritance, program: i32) -> nix::Result<Execution> {
     apply::drop_all_capabilities().map_err(|_| Errno::EPERM)?;
     process::place_descriptor(&inheritance.socket, 3)?;
     // The image's own number may be 3 or below only if the caller had closed 0-2, which main opens.
     process::close_on_exec_from(4)?;
     process::close_on_exec_below(3)?;
-    CString::new(program.to_string()).map_err(|_| Errno::EINVAL)
+    let program = CString::new(program.to_string()).map_err(|_| Errno::EINVAL)?;
+    let arguments = [c"jail-init".into(), program].into_iter().chain(inheritance.arguments.iter().cloned());
+    Ok(Execution::new(arguments.collect(), Vec::new()))
 }

@@ -7,6 +7,8 @@
 //!     +------- program ended --+------------------------+----> (outer exits)
 //! ```
 //!
+//! The program ends with its main process; if that was not the first one, the rest is stopped as well.
+//!
 //! Must not know: clocks, descriptors, processes.
 #![forbid(unsafe_code)]
 
@@ -70,6 +72,21 @@ impl Machine {
         }
     }
 
+    /// The first process, or one in its place, has ended and left others, for whom a stop is that it may
+    /// not have got.
+    pub fn detached(&self) -> Action {
+        match self.state {
+            State::Stopping { .. } => Action::Forward(self.rules.stop_signal),
+            _ => Action::Nothing,
+        }
+    }
+
+    /// The main process has ended: the rest is to follow.
+    pub fn main_ended(&mut self, now: u64) -> Action {
+        self.stop(now);
+        Action::Forward(self.rules.stop_signal)
+    }
+
     /// Asked again and again, the first deadline holds.
     fn stop(&mut self, now: u64) {
         if self.state == State::Running {
@@ -111,6 +128,7 @@ mod tests {
             stop_timeout: timeout,
             terminal,
             live_files: false,
+            forking: false,
         })
     }
 
@@ -150,6 +168,19 @@ mod tests {
         let mut m = machine(10, false);
         m.signal(libc::SIGQUIT, 0);
         assert_eq!(m.tick(10), Action::Kill);
+    }
+
+    #[test]
+    fn the_rest_is_stopped_after_the_main_process() {
+        let mut m = machine(10, false);
+        assert_eq!(m.detached(), Action::Nothing);
+        assert_eq!(m.main_ended(5), Action::Forward(libc::SIGQUIT));
+        assert_eq!((m.tick(14), m.tick(15)), (Action::Nothing, Action::Kill));
+        let mut m = machine(10, false);
+        m.signal(libc::SIGTERM, 0);
+        assert_eq!(m.detached(), Action::Forward(libc::SIGQUIT), "which the first one had no time for");
+        m.main_ended(5);
+        assert_eq!(m.tick(10), Action::Kill, "the first deadline holds");
     }
 
     #[test]

@@ -1,8 +1,10 @@
 //! The long-lived parents of a program: the outer process and pid 1.
 //!
 //! `machine` decides (pure), `wire` is what the two say to each other (pure), `launch` starts the
-//! jail, `outer` attends to it, `enter` starts a command in a running one, `terminal` relays a pseudo-terminal, `janitor` undoes what a failed
-//! start in place has made. Must not know: the spec, or what any step does.
+//! jail, `outer` attends to it, `enter` starts a command in a running one, `terminal` relays a
+//! pseudo-terminal, `notify` passes messages on to the service manager, `members` knows the jail's
+//! processes, `janitor` undoes what a failed start in place has made. Must not know: the spec, or what
+//! any step does.
 //!
 //! ```text
 //!  outer ---clone(new namespaces)---> first process: sets up, drops privileges
@@ -15,6 +17,8 @@ pub mod enter;
 mod janitor;
 mod launch;
 pub mod machine;
+mod members;
+mod notify;
 mod outer;
 pub mod prober;
 mod sockets;

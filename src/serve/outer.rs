@@ -5,8 +5,10 @@
 //! CAP_KILL alone, which the kernel also asks for when pid 1 is to die with this process.
 
 use super::machine::{Action, Machine};
+use super::members::Members;
+use super::notify::Notify;
 use super::terminal::Relay;
-use super::wire;
+use super::wire::{self, Ended, Message};
 use super::{Outcome, Registration, Stopped};
 use crate::apply;
 use crate::plan::{Plan, Step};
@@ -16,7 +18,7 @@ use crate::sys::{self, process};
 use nix::cmsg_space;
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use nix::sys::socket::{ControlMessageOwned, MsgFlags, recv, recvmsg};
+use nix::sys::socket::{ControlMessageOwned, MsgFlags, recvmsg, send};
 use std::io::IoSliceMut;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
 use std::time::Instant;
@@ -25,8 +27,20 @@ use std::time::Instant;
 pub struct Outer {
     /// Pid 1, by its number outside.
     child: i32,
-    /// `None`: everything has ended before it could be handed over.
+    /// The main process. `None`: everything has ended before it could be handed over, or the first one
+    /// has ended and it is not known who takes its place.
     program: Option<OwnedFd>,
+    /// Asked for only where there may be more than one main process.
+    members: Option<Members>,
+    notify: Option<Notify>,
+    /// Pid 1 says more than how it ends, and has not ended.
+    listening: bool,
+    /// How the program ended, if pid 1 has said so.
+    report: Option<Ended>,
+    /// Who got the last signal in place of the program, by their numbers outside.
+    told: Vec<i32>,
+    /// A main process that has ended, and pid 1 has not heard how: its parent has.
+    stranger: Option<OwnedFd>,
     socket: OwnedFd,
     signals: OwnedFd,
     relay: Option<Relay>,
@@ -39,18 +53,46 @@ pub struct Outer {
 
 impl Outer {
     /// For a jail whose program was just executed and whose pid 1 is `child`.
-    pub fn new(plan: &Plan, child: i32, socket: OwnedFd, signals: OwnedFd, relay: Option<Relay>) -> Self {
-        let mut received = receive_descriptors(&socket).into_iter();
+    pub fn new(
+        plan: &Plan,
+        child: i32,
+        socket: OwnedFd,
+        signals: OwnedFd,
+        relay: Option<Relay>,
+        notify: Option<Notify>,
+    ) -> Self {
+        // Nothing if it was killed before it could hand over.
+        let received = receive_with_descriptors(&socket, &mut [0; wire::SIZE]);
+        let mut received = received.map_or(Vec::new(), |(_, descriptors)| descriptors).into_iter();
         let (program, live) = (received.next(), received.next());
-        let machine = Machine::new(plan.supervision);
-        Outer { child, program, socket, signals, relay, machine, live, begin: Instant::now() }
+        let listening = notify.is_some() || plan.supervision.forking;
+        let members = listening.then(|| Members::of(child));
+        Outer { program, members, notify, listening, live, ..Outer::of(plan, child, socket, signals, relay) }
     }
 
     /// For a command that has joined a running jail, as `child` of this process.
     pub fn beside(plan: &Plan, child: i32, socket: OwnedFd, signals: OwnedFd, relay: Option<Relay>) -> Self {
         let program = process::descriptor(child).inspect_err(|errno| log::warn!("pidfd_open: {errno}")).ok();
-        let machine = Machine::new(plan.supervision);
-        Outer { child, program, socket, signals, relay, machine, live: None, begin: Instant::now() }
+        Outer { program, ..Outer::of(plan, child, socket, signals, relay) }
+    }
+
+    fn of(plan: &Plan, child: i32, socket: OwnedFd, signals: OwnedFd, relay: Option<Relay>) -> Self {
+        Outer {
+            child,
+            program: None,
+            members: None,
+            notify: None,
+            listening: false,
+            report: None,
+            told: Vec::new(),
+            stranger: None,
+            socket,
+            signals,
+            relay,
+            machine: Machine::new(plan.supervision),
+            live: None,
+            begin: Instant::now(),
+        }
     }
 
     /// Attends to the jail until it is gone.
@@ -67,6 +109,10 @@ impl Outer {
         }
         let outcome = loop {
             self.wait_for_event();
+            // First, for it says whom a signal is for.
+            if self.listening {
+                self.hear_pid_1();
+            }
             while let Ok(Some(number)) = sys::signal::next(&self.signals) {
                 let action = self.machine.signal(number, self.now());
                 self.act(action);
@@ -76,6 +122,7 @@ impl Outer {
             if let Some(relay) = &mut self.relay {
                 relay.copy();
             }
+            self.pass_notifications_on();
             match process::wait_for(self.child, false) {
                 Ok(None) => {}
                 Ok(Some(status)) => break self.ended(status),
@@ -113,7 +160,7 @@ impl Outer {
         Ok(())
     }
 
-    /// The socket is not waited for: what comes on it is followed by pid 1's end.
+    /// The socket is mostly not waited for: what comes on it is followed by pid 1's end.
     fn wait_for_event(&self) {
         let timeout = match self.machine.wait(self.now()) {
             None => PollTimeout::NONE,
@@ -121,6 +168,8 @@ impl Outer {
         };
         let mut waiting = vec![PollFd::new(self.signals.as_fd(), PollFlags::POLLIN)];
         waiting.extend(self.relay.iter().flat_map(Relay::waiting));
+        waiting.extend(self.notify.iter().map(Notify::waiting));
+        waiting.extend(self.listening.then(|| PollFd::new(self.socket.as_fd(), PollFlags::POLLIN)));
         // Whatever ended the wait, every source is asked without blocking afterwards.
         if let Err(errno) = poll(&mut waiting, timeout)
             && errno != Errno::EINTR
@@ -158,11 +207,81 @@ impl Outer {
         }
     }
 
-    /// To the program itself, whoever it has become by now: CAP_KILL is kept for that.
-    fn forward(&self, number: i32) {
+    /// To the program itself, whoever it has become by now: CAP_KILL is kept for that. If it has left
+    /// others behind, to the oldest of each tree of processes.
+    fn forward(&mut self, number: i32) {
         let sent = self.program.as_ref().map(|program| process::send_signal_by(program, number));
-        if let Some(Err(errno)) = sent {
-            log::debug!("signal {number} not forwarded: {errno}");
+        match sent {
+            None | Some(Err(Errno::ESRCH)) => {
+                self.told.clear();
+                self.forward_to_rest(number);
+            }
+            Some(Err(errno)) => log::debug!("signal {number} not forwarded: {errno}"),
+            Some(Ok(())) => {}
+        }
+    }
+
+    /// To those that have not got it yet: a process that daemonises may have been behind another one.
+    fn forward_to_rest(&mut self, number: i32) {
+        for (pid, root) in self.members.iter().flat_map(Members::roots) {
+            if !self.told.contains(&pid) {
+                self.told.push(pid);
+                if let Err(errno) = process::send_signal_by(&root, number) {
+                    log::debug!("signal {number} not forwarded to {pid}: {errno}");
+                }
+            }
+        }
+    }
+
+    fn pass_notifications_on(&mut self) {
+        let (Some(notify), Some(members)) = (&mut self.notify, &mut self.members) else { return };
+        if let Some(main) = notify.pass_on(members)
+            && let Err(errno) = send(self.socket.as_raw_fd(), &wire::watch(main), QUIETLY)
+        {
+            log::debug!("pid 1 was not told of the main process {main}: {errno}");
+        }
+    }
+
+    /// What pid 1 has said by now.
+    fn hear_pid_1(&mut self) {
+        while let Some((message, descriptors)) = receive(&self.socket) {
+            let Some(message) = message else {
+                self.listening = false;
+                break;
+            };
+            match message {
+                Message::Ended(ended) => self.report = Some(ended),
+                Message::Detached => {
+                    self.program = None;
+                    if let Action::Forward(number) = self.machine.detached() {
+                        self.forward_to_rest(number);
+                    }
+                }
+                Message::Main => self.main_is(descriptors),
+                Message::Nobody => eprintln!(
+                    "jail: the pid file names no process of the jail: signals go to each that has no parent there\n  \
+                     help: [process] main-pid-file is a path inside, which the user of the program must be able to read"
+                ),
+                Message::MainEnded(status) => {
+                    self.report = status.map(|status| Ended { status, left: false });
+                    self.stranger = self.program.take().filter(|_| status.is_none());
+                    let action = self.machine.main_ended(self.now());
+                    self.act(action);
+                }
+            }
+        }
+    }
+
+    /// The right to signal any process is not lent to pid 1: what it names must be in the jail.
+    fn main_is(&mut self, descriptors: Vec<OwnedFd>) {
+        let main = descriptors.into_iter().next();
+        let number = main.as_ref().and_then(process::number);
+        match (main, number, &mut self.members) {
+            (Some(main), Some(number), Some(members)) if members.has(number) => {
+                members.note(number);
+                self.program = Some(main);
+            }
+            _ => log::debug!("the main process has ended already"),
         }
     }
 
@@ -174,36 +293,46 @@ impl Outer {
     }
 
     /// Pid 1 has ended: its report, or else its own status, is the program's.
-    fn ended(&self, status: i32) -> Outcome {
-        let mut buffer = [0u8; wire::SIZE + 1];
-        let received = recv(self.socket.as_raw_fd(), &mut buffer, MsgFlags::MSG_DONTWAIT).unwrap_or(0);
-        let Some(report) = wire::ended(buffer.get(..received).unwrap_or(&[])) else { return outcome(status) };
+    fn ended(&mut self, status: i32) -> Outcome {
+        // Its last words.
+        self.pass_notifications_on();
+        self.hear_pid_1();
+        // By now nobody is left who could have kept it from being reaped.
+        if let Some(Ok(status)) = self.stranger.as_ref().map(process::status_of) {
+            return outcome(status);
+        }
+        let Some(report) = self.report else { return outcome(status) };
         let outcome = outcome(report.status);
         if report.left && outcome == Outcome::Exited(0) {
             eprintln!(
                 "jail: the program ended while processes that it had started still ran; they were ended with it\n  \
-                 help: if it is a daemon, tell it to stay in the foreground (nginx: -g 'daemon off;')"
+                 help: if it is a daemon, tell it to stay in the foreground (nginx: -g 'daemon off;'), or write [process] forking = true"
             );
         }
         outcome
     }
 }
 
-/// What the first process has handed over; nothing if it was killed before.
-fn receive_descriptors(socket: &OwnedFd) -> Vec<OwnedFd> {
-    let mut buffer = [0u8; wire::SIZE];
-    let mut slices = [IoSliceMut::new(&mut buffer)];
+const QUIETLY: MsgFlags = MsgFlags::MSG_DONTWAIT.union(MsgFlags::MSG_NOSIGNAL);
+
+/// The next message of pid 1 and what came with it; no message: it has ended, or says what it never
+/// does. `None` if nothing has come.
+fn receive(socket: &OwnedFd) -> Option<(Option<Message>, Vec<OwnedFd>)> {
+    let mut buffer = [0u8; wire::SIZE + 1];
+    let (length, descriptors) = receive_with_descriptors(socket, &mut buffer).ok()?;
+    Some((wire::message(buffer.get(..length).unwrap_or(&[])), descriptors))
+}
+
+fn receive_with_descriptors(socket: &OwnedFd, buffer: &mut [u8]) -> nix::Result<(usize, Vec<OwnedFd>)> {
+    let mut slices = [IoSliceMut::new(buffer)];
     let mut space = cmsg_space!([RawFd; 2]);
     let flags = MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_CMSG_CLOEXEC;
-    let received = recvmsg::<()>(socket.as_raw_fd(), &mut slices, Some(&mut space), flags);
-    let Some(messages) = received.ok().and_then(|r| r.cmsgs().ok().map(Iterator::collect::<Vec<_>>)) else {
-        return Vec::new();
-    };
-    let raw = messages.into_iter().flat_map(|message| match message {
+    let received = recvmsg::<()>(socket.as_raw_fd(), &mut slices, Some(&mut space), flags)?;
+    let raw = received.cmsgs()?.flat_map(|message| match message {
         ControlMessageOwned::ScmRights(raw) => raw,
         _ => Vec::new(),
     });
-    raw.map(process::take_received).collect()
+    Ok((received.bytes, raw.map(process::take_received).collect()))
 }
 
 fn outcome(status: i32) -> Outcome {

@@ -30,4 +30,4 @@ pub static SPECS: &[Builtin] =
 
 /// Building blocks for `include`, sorted by name.
 pub static BLOCKS: &[Builtin] =
-    shipped!["jails.d/blocks/": "dns", "locale", "syslog", "timezone", "tls", "users"];
+    shipped!["jails.d/blocks/": "dns", "locale", "rsyslog", "syslog", "timezone", "tls", "users"];

@@ -51,6 +51,8 @@ fn merge_process(base: Process, over: Process) -> Process {
         oom_score_adjust,
         rlimits,
         terminal,
+        forking,
+        main_pid_file,
     } = base;
     Process {
         command: over.command.or(command),
@@ -68,6 +70,8 @@ fn merge_process(base: Process, over: Process) -> Process {
         oom_score_adjust: over.oom_score_adjust.or(oom_score_adjust),
         rlimits: by_name(rlimits, over.rlimits),
         terminal: over.terminal.or(terminal),
+        forking: over.forking.or(forking),
+        main_pid_file: over.main_pid_file.or(main_pid_file),
     }
 }
 

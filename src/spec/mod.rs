@@ -65,6 +65,10 @@ pub struct Process {
     pub rlimits: Vec<(At<String>, At<Rlimit>)>,
     /// Give the program a terminal of its own when the caller has one.
     pub terminal: Option<At<bool>>,
+    /// The program daemonises.
+    pub forking: Option<At<bool>>,
+    /// Where it writes the number of its main process, inside.
+    pub main_pid_file: Option<At<String>>,
 }
 
 /// A resource limit, soft and hard; `None` is unlimited.

@@ -172,6 +172,41 @@ pub fn number(process: &OwnedFd) -> Option<i32> {
     (number > 0).then_some(number)
 }
 
+/// The number in a pid namespace of a process that has this number here (ioctl_ns(2),
+/// NS_GET_TGID_IN_PIDNS, Linux 6.11).
+///
+/// # Errors
+/// ESRCH if it is not in it; ENOTTY before 6.11.
+pub fn number_in(namespace: &OwnedFd, pid: i32) -> Result<i32> {
+    const NS_GET_TGID_IN_PIDNS: libc::Ioctl = 0x8004_b709u32 as libc::Ioctl;
+    // SAFETY: the argument is a number; no memory is read or written.
+    let number = unsafe { libc::ioctl(namespace.as_raw_fd(), NS_GET_TGID_IN_PIDNS, pid) };
+    check(number.into()).map(|_| number)
+}
+
+/// How a process has ended that others have reaped, as from wait(2) (ioctl PIDFD_GET_INFO with
+/// PIDFD_INFO_EXIT, Linux 6.15).
+///
+/// # Errors
+/// ENOTTY or EINVAL before 6.15; ESRCH if it was not reaped yet.
+pub fn status_of(process: &OwnedFd) -> Result<i32> {
+    /// The first version of struct pidfd_info.
+    #[repr(C)]
+    #[derive(Default)]
+    struct Information {
+        mask: u64,
+        cgroup: u64,
+        ids: [u32; 11],
+        status: i32,
+    }
+    const EXIT: u64 = 1 << 3;
+    const PIDFD_GET_INFO: libc::Ioctl = 0xc040_ff0bu32 as libc::Ioctl;
+    let mut information = Information { mask: EXIT, ..Information::default() };
+    // SAFETY: the kernel reads and writes one struct of the size that is in the number of the call.
+    check(unsafe { libc::ioctl(process.as_raw_fd(), PIDFD_GET_INFO, &raw mut information) }.into())?;
+    if information.mask & EXIT == 0 { Err(Errno::ESRCH) } else { Ok(information.status) }
+}
+
 /// pidfd_send_signal(2) with any signal number.
 ///
 /// # Errors
@@ -295,25 +330,6 @@ pub fn image(name: &CStr, content: &[u8], mode: u32) -> Result<OwnedFd> {
     }
     nix::sys::stat::fchmod(&image, nix::sys::stat::Mode::from_bits_truncate(mode))?;
     Ok(image)
-}
-
-/// Executes what `image` holds (execveat(2) with AT_EMPTY_PATH) with two arguments and an empty
-/// environment; returns only on failure.
-pub fn execute_image(image: &OwnedFd, name: &CStr, argument: &CStr) -> Errno {
-    let arguments = [name.as_ptr(), argument.as_ptr(), std::ptr::null()];
-    let environment = [std::ptr::null::<c_char>()];
-    // SAFETY: the path is an empty literal; both arrays end in null and their strings outlive the call.
-    unsafe {
-        libc::syscall(
-            libc::SYS_execveat,
-            image.as_raw_fd(),
-            c"".as_ptr(),
-            arguments.as_ptr(),
-            environment.as_ptr(),
-            libc::AT_EMPTY_PATH,
-        )
-    };
-    Errno::last()
 }
 
 /// setrlimit(2) by the kernel's resource number, for this process.

@@ -230,19 +230,32 @@ fn passed(plan: &Plan) -> &[String] {
     names.unwrap_or(&[])
 }
 
-/// The variables that tell the program of them (sd_listen_fds(3)), with its number in its own pid
-/// namespace: the last of NSpid.
+/// The variables that tell the program of them (sd_listen_fds(3)) and of the service manager
+/// (sd_notify(3)), with its number in its own pid namespace: the last of NSpid.
 fn announced(plan: &Plan, process: &Process) -> Vec<(&'static str, String)> {
-    let names = passed(plan);
-    if names.is_empty() {
-        return Vec::new();
-    }
     let own = field(process, "NSpid").and_then(|numbers| numbers.split_whitespace().last());
-    vec![
-        ("LISTEN_PID", own.unwrap_or("unreadable").to_owned()),
-        ("LISTEN_FDS", names.len().to_string()),
-        ("LISTEN_FDNAMES", names.join(":")),
-    ]
+    let own = own.unwrap_or("unreadable").to_owned();
+    let mut told = Vec::new();
+    for planned in &plan.steps {
+        match &planned.step {
+            Step::PassSockets { names, .. } => told.extend([
+                ("LISTEN_PID", own.clone()),
+                ("LISTEN_FDS", names.len().to_string()),
+                ("LISTEN_FDNAMES", names.join(":")),
+            ]),
+            Step::AnnounceManager(notify) => {
+                told.push(("NOTIFY_SOCKET", notify.inside.to_string()));
+                let watchdog = notify.watchdog.map(|usec| usec.to_string());
+                told.extend(
+                    watchdog
+                        .into_iter()
+                        .flat_map(|usec| [("WATCHDOG_USEC", usec), ("WATCHDOG_PID", own.clone())]),
+                );
+            }
+            _ => {}
+        }
+    }
+    told
 }
 
 fn environment(plan: &Plan, process: &Process, promise: &mut Promise) {

@@ -188,7 +188,9 @@ fn plan(steps: Vec<Step>) -> Plan {
             stop_timeout: 0,
             terminal: true,
             live_files: false,
+            forking: false,
         },
+        main_pid_file: None,
         given_up: vec![GivenUp { what: "ipc namespace".into(), by: "share-namespaces".into(), at: None }],
     }
 }

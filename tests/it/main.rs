@@ -12,6 +12,7 @@
 mod audit;
 mod careless;
 mod cli;
+mod daemons;
 mod docs;
 mod driven;
 mod filter;
@@ -26,6 +27,7 @@ mod kills;
 mod life;
 mod nested;
 mod network;
+mod notify;
 mod passed;
 mod plans;
 mod probe;
@@ -40,6 +42,7 @@ mod shapes;
 mod signals;
 #[cfg(target_arch = "x86_64")]
 mod syscalls;
+mod syslog;
 mod terminal;
 mod tidy;
 #[cfg(target_arch = "x86_64")]
@@ -98,6 +101,9 @@ fn all_tests() -> Vec<ring::Test> {
         syscalls::tests(),
         servers::tests(),
         passed::tests(),
+        notify::tests(),
+        daemons::tests(),
+        syslog::tests(),
         user_namespace::tests(),
         verify::tests(),
     ]

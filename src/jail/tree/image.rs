@@ -84,6 +84,7 @@ impl Tree<'_> {
                     "remove `owner` and `mode`: the host's file is then mounted on one that the root has"
                         .into()
                 }
+                What::NotifySocket => "leave /dev to the jail (without `none` in [files] dev), or start jail without NOTIFY_SOCKET".into(),
                 _ => format!("put {} there yourself", below(root, path)),
             };
             let problem = problem.help(format!("jail never writes into a root that it was given: {instead}"));
@@ -146,6 +147,7 @@ fn mount_point(what: &What) -> Option<FileKind> {
         }
         What::Bind { .. } => Some(FileKind::File),
         What::Devpts
+        | What::NotifySocket
         | What::Device { .. }
         | What::Directory { .. }
         | What::Link { .. }

@@ -18,7 +18,7 @@ pub static PROCESS: &[Key] = &[
             example: r#"["/usr/sbin/nginx", "-g", "daemon off;"]"#,
             doc: "program and arguments",
             more: "No shell is involved: each string is one argument. The program must stay in the \
-                   foreground; a daemon that forks away ends the jail. An including spec replaces the \
+                   foreground; a daemon that forks away ends the jail, see `forking`. An including spec replaces the \
                    whole list.",
             since: SINCE,
         },
@@ -210,5 +210,36 @@ pub static PROCESS: &[Key] = &[
             since: SINCE,
         },
         set: |spec, reader, item| spec.process.terminal = reader.boolean(item),
+    },
+    Key {
+        about: About {
+            table: TABLE,
+            name: "forking",
+            kind: Kind::Boolean,
+            default: "true with `main-pid-file`, else false",
+            example: "true",
+            doc: "it daemonises: its first process ends when the others are ready",
+            more: "If that ends with status 0 the jail stays until the last of the others ends, whose status \
+                   is the jail's. Signals then go to each process that the first one left without a parent. \
+                   A program in the foreground is better looked after.",
+            since: SINCE,
+        },
+        set: |spec, reader, item| spec.process.forking = reader.boolean(item),
+    },
+    Key {
+        about: About {
+            table: TABLE,
+            name: "main-pid-file",
+            kind: Kind::String,
+            default: "none",
+            example: r#""/run/redis/redis-server.pid""#,
+            doc: "where a program that daemonises writes the number of its main process, inside",
+            more: "Read with the program's own rights when its first process has ended, and again when the \
+                   main process has: signals go to that process alone, and its end ends the jail. What is \
+                   left then gets the stop signal, and is killed after `stop-timeout`. Only a process of the \
+                   jail is believed.",
+            since: SINCE,
+        },
+        set: |spec, reader, item| spec.process.main_pid_file = reader.string(item),
     },
 ];

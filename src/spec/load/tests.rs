@@ -290,8 +290,8 @@ fn listings_show_what_would_be_found() {
     world.write("w/blocks/tls.toml", "description = \"own\"\n");
     let blocks = blocks_in(&world.roots);
     let names: Vec<_> = blocks.iter().map(|l| l.name.as_str()).collect();
-    assert_eq!(names, ["dns", "locale", "syslog", "timezone", "tls", "users"]);
-    assert_eq!(blocks[4].description, "own");
+    assert_eq!(names, ["dns", "locale", "rsyslog", "syslog", "timezone", "tls", "users"]);
+    assert_eq!(blocks[5].description, "own");
 }
 
 #[test]

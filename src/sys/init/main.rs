@@ -1,46 +1,37 @@
 //! Pid 1 of a jail: a program of its own of about one page, without any library.
 //!
 //! It is compiled by `build.rs` and carried inside `jail`, which executes it from memory once the
-//! program runs. It reaps, and ends with the program or with the outer process. Must not know: anything else. It has the jailed user's ids, no capability, one open
+//! program runs. It reaps, knows which process is the main one, and ends with that or with the outer
+//! process. Must not know: anything else. It has the jailed user's ids, no capability, one open
 //! descriptor, and nothing of its caller's memory, arguments or environment.
 //!
-//! Called as `jail-init PID`, with every signal blocked and the socket as descriptor 3. What it sends
-//! is described in `serve::wire`.
+//! Called as `jail-init PID`, or for a program that daemonises as `jail-init PID PIDFILE`, where the
+//! file may be the empty string; with every signal blocked and the socket as descriptor 3. What is
+//! said on that is described in `serve::wire`.
 #![no_std]
 #![no_main]
 
-use core::arch::{asm, naked_asm};
+mod calls;
 
-const SOCKET: usize = 3;
-const MESSAGE: usize = 20;
-const ENDED: u32 = 5;
+use calls::{Words, exit};
+use core::arch::naked_asm;
+
 const FAILED: i32 = 125;
 
-#[cfg(target_arch = "x86_64")]
-mod nr {
-    pub const READ: usize = 0;
-    pub const POLL_IS_PPOLL: usize = 271;
-    pub const SENDTO: usize = 44;
-    pub const RECVFROM: usize = 45;
-    pub const WAIT4: usize = 61;
-    pub const PRCTL: usize = 157;
-    pub const EXIT_GROUP: usize = 231;
-    pub const SIGNALFD4: usize = 289;
-    pub const AUDIT_ARCH: u32 = 0xc000_003e;
-}
+/// Most children reaped before the outer process is looked at again: orphans may come faster than
+/// they can be buried.
+const AT_ONCE: usize = 1024;
 
-#[cfg(target_arch = "aarch64")]
-mod nr {
-    pub const READ: usize = 63;
-    pub const POLL_IS_PPOLL: usize = 73;
-    pub const SENDTO: usize = 206;
-    pub const RECVFROM: usize = 207;
-    pub const WAIT4: usize = 260;
-    pub const PRCTL: usize = 167;
-    pub const EXIT_GROUP: usize = 94;
-    pub const SIGNALFD4: usize = 74;
-    pub const AUDIT_ARCH: u32 = 0xc000_00b7;
-}
+/// How often a pid file is looked for, and the nanoseconds in between.
+const TRIES: usize = 100;
+const PAUSE: u64 = 100_000_000;
+
+const ENDED: u32 = 5;
+const DETACHED: Words = [6, 0, 0, 0, 0];
+const MAIN: Words = [7, 0, 0, 0, 0];
+const NOBODY: Words = [8, 0, 0, 0, 0];
+const MAIN_ENDED: u32 = 9;
+const WATCH: u32 = 10;
 
 /// The kernel enters here with argc and argv on the stack.
 #[unsafe(naked)]
@@ -56,192 +47,193 @@ extern "C" fn _start() -> ! {
 /// `stack` is what the kernel passed to `_start`.
 unsafe extern "C" fn main(stack: *const usize) -> ! {
     // SAFETY: the kernel puts argc, then argc pointers to C strings, at the start of the stack.
-    let program = unsafe { if *stack == 2 { parse(*stack.add(2) as *const u8) } else { 0 } };
+    let (program, file) = unsafe {
+        let argument = |index: usize| *stack.add(1 + index) as *const u8;
+        match *stack {
+            2 => (calls::parse(argument(1)), core::ptr::null()),
+            3 => (calls::parse(argument(1)), argument(2)),
+            _ => (0, core::ptr::null()),
+        }
+    };
     if program == 0 {
         exit(FAILED);
     }
-    harden();
-    let signals = signal_descriptor();
-    seal();
+    calls::harden();
+    let signals = calls::signal_descriptor();
+    calls::seal();
+    let mut jail =
+        Jail { main: program, first: true, descriptor: -1, file, tries: TRIES, over: false, status: 0 };
     loop {
-        reap(program);
-        wait_for_event(signals);
-        stay_with_outer();
-    }
-}
-
-/// A decimal number.
-///
-/// # Safety
-/// `text` is a C string.
-unsafe fn parse(mut text: *const u8) -> usize {
-    let mut number = 0usize;
-    // SAFETY: stops at the terminating NUL or at the first byte that is no digit.
-    unsafe {
-        while (*text).is_ascii_digit() {
-            number = number.wrapping_mul(10).wrapping_add((*text - b'0') as usize);
-            text = text.add(1);
+        let all = jail.reap();
+        let pause = match (all, jail.looks_for_main()) {
+            (false, _) => Some(0),
+            (true, true) => Some(PAUSE),
+            (true, false) => None,
+        };
+        let [signal, outer, ended] = calls::wait([signals, calls::SOCKET as i32, jail.descriptor as i32], pause);
+        if signal {
+            calls::take_signal(signals);
+        }
+        if outer {
+            jail.hear_outer();
+        }
+        if ended {
+            jail.look_at_main();
+        } else if all && !signal && !outer {
+            jail.try_again();
         }
     }
-    number
 }
 
-/// No tracing, no core dump; and a name for ps.
-fn harden() {
-    const PR_SET_DUMPABLE: usize = 4;
-    const PR_SET_NAME: usize = 15;
-    let name = b"jail-init\0";
-    // SAFETY: numbers, and a NUL-terminated name of at most 16 bytes.
-    unsafe {
-        if call(nr::PRCTL, [PR_SET_DUMPABLE, 0, 0, 0, 0, 0]) != 0 {
-            exit(FAILED);
+struct Jail {
+    /// The main process: it ends the jail. 0: not known, or it has ended.
+    main: usize,
+    /// The main process is the program that was started.
+    first: bool,
+    /// Of a main process that is not; else negative.
+    descriptor: isize,
+    /// The pid file of a program that daemonises, or an empty name; null if it does not.
+    file: *const u8,
+    /// How often the file is still looked for.
+    tries: usize,
+    /// The main process has ended, and what is left is being ended.
+    over: bool,
+    /// The jail's, as from wait(2): the main process's, or that of the last one to end.
+    status: u32,
+}
+
+impl Jail {
+    /// Reaps whoever has ended, and ends with the last; whether none is left to be reaped. A child that
+    /// the program has left without a parent is a child of this process.
+    fn reap(&mut self) -> bool {
+        let mut main = None;
+        let (mut all, mut left, mut others) = (false, true, false);
+        for _ in 0..AT_ONCE {
+            let (pid, status) = calls::reap(-1);
+            if pid <= 0 {
+                (all, left) = (true, pid == 0);
+                break;
+            }
+            if pid as usize == self.main {
+                main = Some(status);
+            } else if self.main == 0 && !self.over {
+                self.status = status;
+                others = true;
+            }
         }
-        // A name is a comfort: without it nothing is lost.
-        call(nr::PRCTL, [PR_SET_NAME, name.as_ptr() as usize, 0, 0, 0, 0]);
-    }
-}
-
-/// Only the calls below are left: whoever took over pid 1 could do no more than it does itself.
-fn seal() {
-    const PR_SET_SECCOMP: usize = 22;
-    const SECCOMP_MODE_FILTER: usize = 2;
-    const ALLOW: u32 = 0x7fff_0000;
-    const KILL: u32 = 0x8000_0000;
-    #[repr(C)]
-    struct Instruction {
-        code: u16,
-        jt: u8,
-        jf: u8,
-        k: u32,
-    }
-    #[repr(C)]
-    struct Program {
-        length: u16,
-        instructions: *const Instruction,
-    }
-    let load = |k| Instruction { code: 0x20, jt: 0, jf: 0, k };
-    // Jump to the last instruction, which allows, or go on.
-    let allow = |nr: usize, away: u8| Instruction { code: 0x15, jt: away, jf: 0, k: nr as u32 };
-    let answer = |k| Instruction { code: 0x06, jt: 0, jf: 0, k };
-    let instructions = [
-        load(4),
-        Instruction { code: 0x15, jt: 1, jf: 0, k: nr::AUDIT_ARCH },
-        answer(KILL),
-        load(0),
-        allow(nr::POLL_IS_PPOLL, 6),
-        allow(nr::WAIT4, 5),
-        allow(nr::READ, 4),
-        allow(nr::RECVFROM, 3),
-        allow(nr::SENDTO, 2),
-        allow(nr::EXIT_GROUP, 1),
-        answer(KILL),
-        answer(ALLOW),
-    ];
-    let program = Program { length: instructions.len() as u16, instructions: instructions.as_ptr() };
-    // SAFETY: the kernel reads one sock_fprog and the instructions it points to.
-    let done =
-        unsafe { call(nr::PRCTL, [PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &raw const program as usize, 0, 0, 0]) };
-    if done != 0 {
-        exit(FAILED);
-    }
-}
-
-fn signal_descriptor() -> usize {
-    const SFD_NONBLOCK: usize = 0o4000;
-    let all = u64::MAX;
-    // SAFETY: the kernel reads one 8-byte mask.
-    let fd = unsafe { call(nr::SIGNALFD4, [usize::MAX, &raw const all as usize, 8, SFD_NONBLOCK, 0, 0]) };
-    if fd < 0 {
-        exit(FAILED);
-    }
-    fd as usize
-}
-
-/// Reaps whoever has ended; ends with the program. A plain exit is mirrored by this process's own
-/// status; anything else needs a message.
-fn reap(program: usize) {
-    const WNOHANG: usize = 1;
-    let mut status = 0u32;
-    let mut ended = None;
-    let left = loop {
-        // SAFETY: the kernel writes one int.
-        let pid = unsafe { call(nr::WAIT4, [usize::MAX, &raw mut status as usize, WNOHANG, 0, 0, 0]) };
-        match pid {
-            0 => break true,
-            pid if pid < 0 => break false,
-            pid if pid as usize == program => ended = Some(status),
-            _ => {}
+        if main.is_some() {
+            self.main_has_ended(main, left);
         }
-    };
-    let Some(status) = ended else { return };
-    if status & 0x7f == 0 && !left {
-        exit((status >> 8 & 0xff) as i32);
+        if !left {
+            self.end(false);
+        }
+        if others && self.main == 0 {
+            calls::send(DETACHED, -1);
+        }
+        all
     }
-    let message = [ENDED, status, left as u32, 0, 0];
-    const MSG_NOSIGNAL: usize = 0x4000;
-    // SAFETY: the kernel reads MESSAGE bytes of `message`. If nobody listens, the end is the same.
-    unsafe { call(nr::SENDTO, [SOCKET, &raw const message as usize, MESSAGE, MSG_NOSIGNAL, 0, 0]) };
-    exit(0);
-}
 
-/// Until a child or the outer process ends.
-fn wait_for_event(signals: usize) {
-    #[repr(C)]
-    struct Poll {
-        fd: i32,
-        events: i16,
-        revents: i16,
+    /// With its status, unless another process has reaped it.
+    fn main_has_ended(&mut self, status: Option<u32>, left: bool) {
+        let ended = self.main;
+        self.main = 0;
+        if self.first {
+            self.first = false;
+            self.status = status.unwrap_or(0);
+            if self.file.is_null() || self.status != 0 || !left {
+                self.end(left);
+            }
+            calls::send(DETACHED, -1);
+            self.find_main(ended);
+            return;
+        }
+        self.release();
+        if self.find_main(ended) {
+            return;
+        }
+        self.over = true;
+        self.status = status.unwrap_or(0);
+        calls::send([MAIN_ENDED, self.status, status.is_some() as u32, 0, 0], -1);
     }
-    const POLLIN: i16 = 1;
-    let entry = |fd: usize| Poll { fd: fd as i32, events: POLLIN, revents: 0 };
-    let mut waiting = [entry(signals), entry(SOCKET)];
-    let mut information = [0u64; 16];
-    // SAFETY: the kernel reads and writes two pollfd, and writes one 128-byte signalfd_siginfo.
-    unsafe {
-        call(nr::POLL_IS_PPOLL, [&raw mut waiting as usize, 2, 0, 0, 0, 0]);
-        // Which signal does not matter: the kernel lets none from inside harm a pid 1, and `reap`
-        // looks for ended children anyway.
-        // One at a time: the program may send them faster than they are read.
-        call(nr::READ, [signals, &raw mut information as usize, 128, 0, 0, 0]);
-    }
-}
 
-/// Nothing comes on the socket but its end, with the outer process; then the jail ends.
-fn stay_with_outer() {
-    const MSG_DONTWAIT: usize = 0x40;
-    const EAGAIN: isize = -11;
-    const EINTR: isize = -4;
-    let mut byte = 0u8;
-    // SAFETY: the kernel writes at most one byte.
-    let n = unsafe { call(nr::RECVFROM, [SOCKET, &raw mut byte as usize, 1, MSG_DONTWAIT, 0, 0]) };
-    if n != EAGAIN && n != EINTR {
-        exit(FAILED);
+    /// A plain exit is mirrored by this process's own status; anything else needs a message. What is
+    /// left ends with this process.
+    fn end(&self, left: bool) -> ! {
+        if self.status & 0x7f == 0 && !left {
+            exit((self.status >> 8 & 0xff) as i32);
+        }
+        calls::send([ENDED, self.status, left as u32, 0, 0], -1);
+        exit(0);
     }
-}
 
-fn exit(code: i32) -> ! {
-    loop {
-        // SAFETY: a number only.
-        unsafe { call(nr::EXIT_GROUP, [code as usize, 0, 0, 0, 0, 0]) };
+    /// The descriptor of the main process is readable: it has ended.
+    fn look_at_main(&mut self) {
+        if self.main != 0 {
+            match calls::reap(self.main as isize) {
+                (0, _) => {}
+                (pid, status) => self.main_has_ended((pid > 0).then_some(status), true),
+            }
+        }
     }
-}
 
-/// One system call; a negative result is the errno.
-///
-/// # Safety
-/// The arguments are what the call wants: pointers must be valid for what the kernel reads or writes.
-unsafe fn call(number: usize, a: [usize; 6]) -> isize {
-    let result: isize;
-    // SAFETY: the kernel keeps every register but the result and those named as clobbered.
-    unsafe {
-        #[cfg(target_arch = "x86_64")]
-        asm!("syscall", inlateout("rax") number => result, in("rdi") a[0], in("rsi") a[1], in("rdx") a[2],
-            in("r10") a[3], in("r8") a[4], in("r9") a[5], lateout("rcx") _, lateout("r11") _, options(nostack));
-        #[cfg(target_arch = "aarch64")]
-        asm!("svc 0", in("x8") number, inlateout("x0") a[0] => result, in("x1") a[1], in("x2") a[2],
-            in("x3") a[3], in("x4") a[4], in("x5") a[5], options(nostack));
+    fn looks_for_main(&self) -> bool {
+        // SAFETY: a C string if it is not null.
+        let named = !self.file.is_null() && unsafe { *self.file } != 0;
+        self.main == 0 && !self.over && named && self.tries > 0
     }
-    result
+
+    /// A daemon may write its pid file only after the first process has ended.
+    fn try_again(&mut self) {
+        if self.looks_for_main() && !self.find_main(0) {
+            self.tries -= 1;
+            if self.tries == 0 {
+                calls::send(NOBODY, -1);
+            }
+        }
+    }
+
+    /// Whether the pid file names a process of this namespace, other than the one that has ended.
+    fn find_main(&mut self, ended: usize) -> bool {
+        if !self.looks_for_main() {
+            return false;
+        }
+        // SAFETY: a C string, for `looks_for_main` has seen it.
+        let named = unsafe { calls::number_in(self.file) };
+        named > 1 && named != ended && self.watch(named)
+    }
+
+    /// Takes this process for the main one, and tells the outer process, whose numbers are others.
+    fn watch(&mut self, pid: usize) -> bool {
+        let descriptor = calls::descriptor_of(pid);
+        if descriptor < 0 {
+            return false;
+        }
+        self.release();
+        (self.main, self.first, self.descriptor) = (pid, false, descriptor);
+        calls::send(MAIN, descriptor);
+        true
+    }
+
+    fn release(&mut self) {
+        if self.descriptor >= 0 {
+            calls::close(self.descriptor);
+            self.descriptor = -1;
+        }
+    }
+
+    /// The jail ends with the outer process.
+    fn hear_outer(&mut self) {
+        match calls::receive() {
+            Ok(None) => {}
+            Ok(Some([WATCH, pid])) => {
+                let pid = pid as usize;
+                if pid > 1 && pid != self.main && !self.over {
+                    self.watch(pid);
+                }
+            }
+            _ => exit(FAILED),
+        }
+    }
 }
 
 #[panic_handler]

@@ -6,8 +6,8 @@ use super::dice::Dice;
 use super::right;
 use jail::jail::ask::ask;
 use jail::jail::facts::{
-    Caller, End, Facts, FileKind, Group, Hop, Kernel, Mapped, PathFact, Program, Questions, Stop, User,
-    UserNamespaces,
+    Caller, End, Facts, FileKind, Group, Hop, Kernel, Manager, Mapped, PathFact, Program, Questions, Stop,
+    User, UserNamespaces,
 };
 use jail::jail::path::AbsPath;
 use jail::jail::resolve::{Feature, resolve};
@@ -211,6 +211,7 @@ fn answer(dice: &mut Dice<'_>, questions: &Questions) -> Facts {
         terminal: dice.once_in(2),
         can_start_session: !dice.once_in(4),
         sockets: if dice.once_in(8) { vec!["http".into(), "x".into()] } else { Vec::new() },
+        manager: dice.once_in(8).then(|| Manager { socket: "/run/systemd/notify".into(), watchdog: Some(1) }),
     };
     facts.kernel = Kernel {
         version: if dice.once_in(20) { (5, 10) } else { (6, 12) },

@@ -5,6 +5,8 @@
 
 mod attempts;
 mod calls;
+mod daemons;
+mod notify;
 mod ports;
 mod programs;
 mod report;

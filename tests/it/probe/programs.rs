@@ -29,7 +29,10 @@ pub fn main(part: &str, words: &[String]) -> ExitCode {
             say("ready");
             wait();
         }
-        "orphans" => orphans(),
+        "orphans" => orphans(number(0).max(20)),
+        "notify" => super::notify::main(),
+        "daemon" => return super::daemons::main(words),
+        "storm" => super::daemons::storm(),
         "daemonise" => daemonise(),
         "close-output" => {
             say("last words");
@@ -81,12 +84,12 @@ fn one_call(name: &str) -> String {
     format!("{name}: {}", came.map_or_else(super::calls::name, |_| "ok".into()))
 }
 
-fn say(line: &str) {
+pub fn say(line: &str) {
     let mut out = std::io::stdout().lock();
     writeln!(out, "{line}").and_then(|()| out.flush()).unwrap();
 }
 
-fn wait() {
+pub fn wait() {
     loop {
         // SAFETY: no arguments.
         unsafe { libc::pause() };
@@ -111,7 +114,7 @@ fn close(fd: u64) {
 }
 
 /// All 64, by the raw call: glibc keeps two real-time signals to itself.
-fn block_all() -> u64 {
+pub fn block_all() -> u64 {
     let all = u64::MAX;
     call(libc::SYS_rt_sigprocmask, [libc::SIG_SETMASK as u64, &raw const all as u64, 0, 8, 0, 0]).unwrap();
     all
@@ -142,16 +145,17 @@ fn signals() {
     }
 }
 
-fn fork() -> i32 {
+pub fn fork() -> i32 {
     // SAFETY: this program has one thread.
     let pid = unsafe { libc::fork() };
     assert!(pid >= 0, "fork: {}", std::io::Error::last_os_error());
     pid
 }
 
-/// Makes 20 children that end as orphans of pid 1, and waits until no process but these two is left.
-fn orphans() {
-    for _ in 0..20 {
+/// Makes as many children that end as orphans of pid 1, and waits until no process but these two is
+/// left.
+fn orphans(count: i32) {
+    for _ in 0..count {
         let child = fork();
         if child == 0 {
             if fork() == 0 {
