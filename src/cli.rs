@@ -7,6 +7,7 @@
 #[cfg(test)]
 mod docs;
 pub mod flags;
+pub mod systemd;
 #[cfg(test)]
 mod tests;
 mod texts;
@@ -131,6 +132,9 @@ pub enum Action {
         /// A name or a number
         signal: String,
     },
+    /// Print a systemd unit that runs a jail; without a spec, the template jail@.service
+    #[command(after_help = systemd::HELP)]
+    Systemd(systemd::Systemd),
     /// List the specs that can be run by name
     Specs {
         /// Also the building blocks that specs include
@@ -204,6 +208,12 @@ pub struct Flags {
     /// Working directory inside
     #[arg(long, value_name = "DIR")]
     pub cwd: Option<String>,
+    /// `run`: keep the number of the outer process in this file while the program runs
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub pid_file: Option<String>,
+    /// Give it a terminal of its own if this is run on one (the key `terminal`)
+    #[arg(long)]
+    pub pty: bool,
     /// Name of the jail (default: the spec's, or the program's)
     #[arg(long, value_name = "NAME")]
     pub name: Option<String>,

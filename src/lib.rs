@@ -14,6 +14,7 @@ pub mod apply;
 pub mod audit;
 pub mod cli;
 pub mod cmd;
+pub mod export;
 pub mod host;
 pub mod jail;
 pub mod plan;

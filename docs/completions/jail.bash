@@ -55,6 +55,9 @@ _jail() {
             jail,stop)
                 cmd="jail__subcmd__stop"
                 ;;
+            jail,systemd)
+                cmd="jail__subcmd__systemd"
+                ;;
             jail,verify)
                 cmd="jail__subcmd__verify"
                 ;;
@@ -65,7 +68,7 @@ _jail() {
 
     case "${cmd}" in
         jail)
-            opts="-v -u -g -b -r -e -h -V --verbose --spec --user --group --read --write --tmpfs --bind --robind --root --net --cap --env --cwd --name --system-calls --share --without --help --version run plan verify check audit ps exec stop reload signal specs help completions man"
+            opts="-v -u -g -b -r -e -h -V --verbose --spec --user --group --read --write --tmpfs --bind --robind --root --net --cap --env --cwd --pid-file --pty --name --system-calls --share --without --help --version run plan verify check audit ps exec stop reload signal systemd specs help completions man"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -147,6 +150,21 @@ _jail() {
                     ;;
                 --cwd)
                     COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --pid-file)
+                    local oldifs
+                    if [ -n "${IFS+x}" ]; then
+                        oldifs="$IFS"
+                    fi
+                    IFS=$'\n'
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    if [ -n "${oldifs+x}" ]; then
+                        IFS="$oldifs"
+                    fi
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o filenames
+                    fi
                     return 0
                     ;;
                 --name)
@@ -280,7 +298,7 @@ _jail() {
             return 0
             ;;
         jail__subcmd__plan)
-            opts="-u -g -b -r -e -v -h --json --user --group --read --write --tmpfs --bind --robind --root --net --cap --env --cwd --name --system-calls --share --without --verbose --help"
+            opts="-u -g -b -r -e -v -h --json --user --group --read --write --tmpfs --bind --robind --root --net --cap --env --cwd --pid-file --pty --name --system-calls --share --without --verbose --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -358,6 +376,21 @@ _jail() {
                     ;;
                 --cwd)
                     COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --pid-file)
+                    local oldifs
+                    if [ -n "${IFS+x}" ]; then
+                        oldifs="$IFS"
+                    fi
+                    IFS=$'\n'
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    if [ -n "${oldifs+x}" ]; then
+                        IFS="$oldifs"
+                    fi
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o filenames
+                    fi
                     return 0
                     ;;
                 --name)
@@ -412,7 +445,7 @@ _jail() {
             return 0
             ;;
         jail__subcmd__run)
-            opts="-u -g -b -r -e -v -h --user --group --read --write --tmpfs --bind --robind --root --net --cap --env --cwd --name --system-calls --share --without --verbose --help"
+            opts="-u -g -b -r -e -v -h --user --group --read --write --tmpfs --bind --robind --root --net --cap --env --cwd --pid-file --pty --name --system-calls --share --without --verbose --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -490,6 +523,21 @@ _jail() {
                     ;;
                 --cwd)
                     COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --pid-file)
+                    local oldifs
+                    if [ -n "${IFS+x}" ]; then
+                        oldifs="$IFS"
+                    fi
+                    IFS=$'\n'
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    if [ -n "${oldifs+x}" ]; then
+                        IFS="$oldifs"
+                    fi
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o filenames
+                    fi
                     return 0
                     ;;
                 --name)
@@ -561,8 +609,30 @@ _jail() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        jail__subcmd__systemd)
+            opts="-v -h --type --socket --install --without --verbose --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --type)
+                    COMPREPLY=($(compgen -W "exec simple notify" -- "${cur}"))
+                    return 0
+                    ;;
+                --without)
+                    COMPREPLY=($(compgen -W "landlock network-ports seccomp session groups keyring memory-deny-write-execute record" -- "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         jail__subcmd__verify)
-            opts="-u -g -b -r -e -v -h --json --strict --user --group --read --write --tmpfs --bind --robind --root --net --cap --env --cwd --name --system-calls --share --without --verbose --help"
+            opts="-u -g -b -r -e -v -h --json --strict --user --group --read --write --tmpfs --bind --robind --root --net --cap --env --cwd --pid-file --pty --name --system-calls --share --without --verbose --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -640,6 +710,21 @@ _jail() {
                     ;;
                 --cwd)
                     COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --pid-file)
+                    local oldifs
+                    if [ -n "${IFS+x}" ]; then
+                        oldifs="$IFS"
+                    fi
+                    IFS=$'\n'
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    if [ -n "${oldifs+x}" ]; then
+                        IFS="$oldifs"
+                    fi
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o filenames
+                    fi
                     return 0
                     ;;
                 --name)

@@ -1,6 +1,6 @@
 # Print an optspec for argparse to handle cmd's options that are independent of any subcommand.
 function __fish_jail_global_optspecs
-    string join \n v/verbose spec= u/user= g/group= read= write= tmpfs= b/bind= robind= r/root= net= cap= e/env= cwd= name= system-calls= share= without= h/help V/version
+    string join \n v/verbose spec= u/user= g/group= read= write= tmpfs= b/bind= robind= r/root= net= cap= e/env= cwd= pid-file= pty name= system-calls= share= without= h/help V/version
 end
 
 function __fish_jail_needs_command
@@ -38,6 +38,7 @@ none\t'Nothing but loopback'"
 complete -c jail -n "__fish_jail_needs_command" -l cap -d 'Keep a capability (`jail help capabilities`)' -r
 complete -c jail -n "__fish_jail_needs_command" -s e -l env -d 'Set a variable, or keep the caller\'s' -r
 complete -c jail -n "__fish_jail_needs_command" -l cwd -d 'Working directory inside' -r
+complete -c jail -n "__fish_jail_needs_command" -l pid-file -d '`run`: keep the number of the outer process in this file while the program runs' -r -F
 complete -c jail -n "__fish_jail_needs_command" -l name -d 'Name of the jail (default: the spec\'s, or the program\'s)' -r
 complete -c jail -n "__fish_jail_needs_command" -l system-calls -d 'Allow more system calls: @group, a call, or -call to refuse one' -r
 complete -c jail -n "__fish_jail_needs_command" -l share -d 'Do not make this namespace' -r -f -a "pid\t'Process ids: the program is executed in place, no helper stays'
@@ -53,6 +54,7 @@ keyring\t'a session keyring of its own (CONFIG_KEYS)'
 memory-deny-write-execute\t'refusing memory that is writable and executable'
 record\t'the record that `ps`, `stop` and `exec` find the running jail by'"
 complete -c jail -n "__fish_jail_needs_command" -s v -l verbose -d 'Say more on standard error: -v what is done, -vv every detail (or JAIL_LOG=FILTER)'
+complete -c jail -n "__fish_jail_needs_command" -l pty -d 'Give it a terminal of its own if this is run on one (the key `terminal`)'
 complete -c jail -n "__fish_jail_needs_command" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c jail -n "__fish_jail_needs_command" -s V -l version -d 'Print version'
 complete -c jail -n "__fish_jail_needs_command" -a "run" -d 'Run a program in a jail'
@@ -65,6 +67,7 @@ complete -c jail -n "__fish_jail_needs_command" -a "exec" -d 'Run a command in a
 complete -c jail -n "__fish_jail_needs_command" -a "stop" -d 'Stop running jails: their stop signals, their time to stop, then the end of all their processes'
 complete -c jail -n "__fish_jail_needs_command" -a "reload" -d 'Make running jails reload their configuration: their reload signals'
 complete -c jail -n "__fish_jail_needs_command" -a "signal" -d 'Send a signal to the program of a running jail'
+complete -c jail -n "__fish_jail_needs_command" -a "systemd" -d 'Print a systemd unit that runs a jail; without a spec, the template jail@.service'
 complete -c jail -n "__fish_jail_needs_command" -a "specs" -d 'List the specs that can be run by name'
 complete -c jail -n "__fish_jail_needs_command" -a "help" -d 'Explain a topic: spec, a KEY, @group, phases, capabilities, or a command'
 complete -c jail -n "__fish_jail_needs_command" -a "completions" -d 'Print the completions for a shell'
@@ -82,6 +85,7 @@ none\t'Nothing but loopback'"
 complete -c jail -n "__fish_jail_using_subcommand run" -l cap -d 'Keep a capability (`jail help capabilities`)' -r
 complete -c jail -n "__fish_jail_using_subcommand run" -s e -l env -d 'Set a variable, or keep the caller\'s' -r
 complete -c jail -n "__fish_jail_using_subcommand run" -l cwd -d 'Working directory inside' -r
+complete -c jail -n "__fish_jail_using_subcommand run" -l pid-file -d '`run`: keep the number of the outer process in this file while the program runs' -r -F
 complete -c jail -n "__fish_jail_using_subcommand run" -l name -d 'Name of the jail (default: the spec\'s, or the program\'s)' -r
 complete -c jail -n "__fish_jail_using_subcommand run" -l system-calls -d 'Allow more system calls: @group, a call, or -call to refuse one' -r
 complete -c jail -n "__fish_jail_using_subcommand run" -l share -d 'Do not make this namespace' -r -f -a "pid\t'Process ids: the program is executed in place, no helper stays'
@@ -96,6 +100,7 @@ groups\t'dropping the caller\'s supplementary groups (only root can)'
 keyring\t'a session keyring of its own (CONFIG_KEYS)'
 memory-deny-write-execute\t'refusing memory that is writable and executable'
 record\t'the record that `ps`, `stop` and `exec` find the running jail by'"
+complete -c jail -n "__fish_jail_using_subcommand run" -l pty -d 'Give it a terminal of its own if this is run on one (the key `terminal`)'
 complete -c jail -n "__fish_jail_using_subcommand run" -s v -l verbose -d 'Say more on standard error: -v what is done, -vv every detail (or JAIL_LOG=FILTER)'
 complete -c jail -n "__fish_jail_using_subcommand run" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c jail -n "__fish_jail_using_subcommand plan" -s u -l user -d 'User to run as: a name, a number, or `auto`' -r -f -a "(__fish_complete_users)"
@@ -111,6 +116,7 @@ none\t'Nothing but loopback'"
 complete -c jail -n "__fish_jail_using_subcommand plan" -l cap -d 'Keep a capability (`jail help capabilities`)' -r
 complete -c jail -n "__fish_jail_using_subcommand plan" -s e -l env -d 'Set a variable, or keep the caller\'s' -r
 complete -c jail -n "__fish_jail_using_subcommand plan" -l cwd -d 'Working directory inside' -r
+complete -c jail -n "__fish_jail_using_subcommand plan" -l pid-file -d '`run`: keep the number of the outer process in this file while the program runs' -r -F
 complete -c jail -n "__fish_jail_using_subcommand plan" -l name -d 'Name of the jail (default: the spec\'s, or the program\'s)' -r
 complete -c jail -n "__fish_jail_using_subcommand plan" -l system-calls -d 'Allow more system calls: @group, a call, or -call to refuse one' -r
 complete -c jail -n "__fish_jail_using_subcommand plan" -l share -d 'Do not make this namespace' -r -f -a "pid\t'Process ids: the program is executed in place, no helper stays'
@@ -126,6 +132,7 @@ keyring\t'a session keyring of its own (CONFIG_KEYS)'
 memory-deny-write-execute\t'refusing memory that is writable and executable'
 record\t'the record that `ps`, `stop` and `exec` find the running jail by'"
 complete -c jail -n "__fish_jail_using_subcommand plan" -l json -d 'As JSON'
+complete -c jail -n "__fish_jail_using_subcommand plan" -l pty -d 'Give it a terminal of its own if this is run on one (the key `terminal`)'
 complete -c jail -n "__fish_jail_using_subcommand plan" -s v -l verbose -d 'Say more on standard error: -v what is done, -vv every detail (or JAIL_LOG=FILTER)'
 complete -c jail -n "__fish_jail_using_subcommand plan" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c jail -n "__fish_jail_using_subcommand verify" -s u -l user -d 'User to run as: a name, a number, or `auto`' -r -f -a "(__fish_complete_users)"
@@ -141,6 +148,7 @@ none\t'Nothing but loopback'"
 complete -c jail -n "__fish_jail_using_subcommand verify" -l cap -d 'Keep a capability (`jail help capabilities`)' -r
 complete -c jail -n "__fish_jail_using_subcommand verify" -s e -l env -d 'Set a variable, or keep the caller\'s' -r
 complete -c jail -n "__fish_jail_using_subcommand verify" -l cwd -d 'Working directory inside' -r
+complete -c jail -n "__fish_jail_using_subcommand verify" -l pid-file -d '`run`: keep the number of the outer process in this file while the program runs' -r -F
 complete -c jail -n "__fish_jail_using_subcommand verify" -l name -d 'Name of the jail (default: the spec\'s, or the program\'s)' -r
 complete -c jail -n "__fish_jail_using_subcommand verify" -l system-calls -d 'Allow more system calls: @group, a call, or -call to refuse one' -r
 complete -c jail -n "__fish_jail_using_subcommand verify" -l share -d 'Do not make this namespace' -r -f -a "pid\t'Process ids: the program is executed in place, no helper stays'
@@ -157,6 +165,7 @@ memory-deny-write-execute\t'refusing memory that is writable and executable'
 record\t'the record that `ps`, `stop` and `exec` find the running jail by'"
 complete -c jail -n "__fish_jail_using_subcommand verify" -l json -d 'As JSON'
 complete -c jail -n "__fish_jail_using_subcommand verify" -l strict -d 'A promise that was given up counts as open'
+complete -c jail -n "__fish_jail_using_subcommand verify" -l pty -d 'Give it a terminal of its own if this is run on one (the key `terminal`)'
 complete -c jail -n "__fish_jail_using_subcommand verify" -s v -l verbose -d 'Say more on standard error: -v what is done, -vv every detail (or JAIL_LOG=FILTER)'
 complete -c jail -n "__fish_jail_using_subcommand verify" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c jail -n "__fish_jail_using_subcommand check" -s v -l verbose -d 'Say more on standard error: -v what is done, -vv every detail (or JAIL_LOG=FILTER)'
@@ -189,6 +198,21 @@ complete -c jail -n "__fish_jail_using_subcommand reload" -s v -l verbose -d 'Sa
 complete -c jail -n "__fish_jail_using_subcommand reload" -s h -l help -d 'Print help'
 complete -c jail -n "__fish_jail_using_subcommand signal" -s v -l verbose -d 'Say more on standard error: -v what is done, -vv every detail (or JAIL_LOG=FILTER)'
 complete -c jail -n "__fish_jail_using_subcommand signal" -s h -l help -d 'Print help'
+complete -c jail -n "__fish_jail_using_subcommand systemd" -l type -d 'When the service counts as started' -r -f -a "exec\t'Once jail is executed'
+simple\t'At once'
+notify\t'When the program says so (sd_notify)'"
+complete -c jail -n "__fish_jail_using_subcommand systemd" -l without -d 'Have the unit give up a promise by name' -r -f -a "landlock\t'the second wall over the file tree (Linux 5.13, may be off at boot)'
+network-ports\t'`bind` and `connect` of [network] (Linux 6.7, and Landlock)'
+seccomp\t'the system-call filter'
+session\t'a session of its own (in place it needs a caller that is not a job of a shell)'
+groups\t'dropping the caller\'s supplementary groups (only root can)'
+keyring\t'a session keyring of its own (CONFIG_KEYS)'
+memory-deny-write-execute\t'refusing memory that is writable and executable'
+record\t'the record that `ps`, `stop` and `exec` find the running jail by'"
+complete -c jail -n "__fish_jail_using_subcommand systemd" -l socket -d 'The socket unit for the spec\'s `listen`; with --install, that one, too'
+complete -c jail -n "__fish_jail_using_subcommand systemd" -l install -d 'Write it to /etc/systemd/system; a unit that jail has not written is never replaced'
+complete -c jail -n "__fish_jail_using_subcommand systemd" -s v -l verbose -d 'Say more on standard error: -v what is done, -vv every detail (or JAIL_LOG=FILTER)'
+complete -c jail -n "__fish_jail_using_subcommand systemd" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c jail -n "__fish_jail_using_subcommand specs" -l blocks -d 'Also the building blocks that specs include'
 complete -c jail -n "__fish_jail_using_subcommand specs" -s v -l verbose -d 'Say more on standard error: -v what is done, -vv every detail (or JAIL_LOG=FILTER)'
 complete -c jail -n "__fish_jail_using_subcommand specs" -s h -l help -d 'Print help'

@@ -62,6 +62,10 @@ const SYNOPSIS: &[(&str, &str)] = &[
     ("stop", "\\fINAME\\fR... [\\fB\\-\\-timeout\\fR \\fISECONDS\\fR]"),
     ("reload", "\\fINAME\\fR..."),
     ("signal", "\\fINAME\\fR \\fISIGNAL\\fR"),
+    (
+        "systemd",
+        "[\\fIFILE|NAME\\fR] [\\fB\\-\\-type\\fR \\fITYPE\\fR] [\\fB\\-\\-socket\\fR] [\\fB\\-\\-install\\fR]",
+    ),
     ("specs", "[\\fB\\-\\-blocks\\fR]"),
     ("help", "[\\fITOPIC\\fR]"),
     ("completions", "\\fISHELL\\fR"),

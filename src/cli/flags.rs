@@ -9,7 +9,7 @@ use crate::spec::load::is_name;
 use crate::spec::{Files, NetworkMode, PathEntry, Root, Spec, TmpfsEntry};
 
 /// A spec made of `flags` and `command`, which were parsed from `words`. The words become a new
-/// source. `--name` and `--without` are not part of a spec.
+/// source. `--name`, `--without` and `--pid-file` are not part of a spec.
 ///
 /// # Errors
 /// All values that cannot be split.
@@ -27,6 +27,7 @@ pub fn spec(
     spec.process.user = line.one(flags.user.as_ref(), "user");
     spec.process.group = line.one(flags.group.as_ref(), "group");
     spec.process.cwd = line.one(flags.cwd.as_ref(), "cwd");
+    spec.process.terminal = flags.pty.then(|| At::new(true, line.at("pty")));
     for entry in line.all(&flags.env, "env") {
         variable(entry, &mut spec, &mut line.problems);
     }

@@ -34,7 +34,7 @@ pub fn audit(specs: &[String], wanted: &Wanted<'_>, sources: &mut Sources) -> Re
         problem.kind = Kind::Usage;
     }
     if let Some(path) = wanted.html.filter(|_| !reports.is_empty())
-        && let Err(problems) = page::write(path, &audit::page(&reports, sources))
+        && let Err(problems) = page::write("page", path, &audit::page(&reports, sources))
     {
         all.0.extend(problems.0);
         return Err(all);

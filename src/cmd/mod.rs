@@ -14,6 +14,7 @@ mod ps;
 mod run;
 mod specs;
 mod stop;
+mod systemd;
 mod verify;
 
 use crate::cli::{self, Action, Cli, Target};
@@ -56,6 +57,12 @@ pub fn dispatch(cli: &Cli, words: &[String], sources: &mut Sources) -> Result<En
 /// What ends soon. Not inlined: its frame would be part of every running jail's stack.
 #[inline(never)]
 fn tell(cli: &Cli, words: &[String], sources: &mut Sources) -> Result<Ended, Problems> {
+    if let Some(Action::Plan { target, .. } | Action::Verify { target, .. }) = &cli.action
+        && target.flags.pid_file.is_some()
+    {
+        let problem = Problem::usage("--pid-file has a meaning for `jail run` alone");
+        return Err(problem.help("leave it out: nothing stays to be found by it").into());
+    }
     let text = match &cli.action {
         None => {
             output::complain(cli::SHORT_HELP);
@@ -70,6 +77,7 @@ fn tell(cli: &Cli, words: &[String], sources: &mut Sources) -> Result<Ended, Pro
             let wanted = audit::Wanted { json: *json, threshold: *threshold, html: html.as_deref(), without };
             return audit::audit(specs, &wanted, sources);
         }
+        Some(Action::Systemd(wanted)) => return systemd::systemd(wanted, sources),
         Some(Action::Plan { json, target }) => {
             let plan = make_plan(target, words, sources)?;
             if *json {

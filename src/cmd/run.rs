@@ -3,13 +3,14 @@
 use super::{Ended, make_plan_and_request, output};
 use crate::apply::{Failure, explain};
 use crate::cli::Target;
-use crate::host::{diagnose, ports};
+use crate::host::{self, diagnose, ports};
+use crate::jail::path::AbsPath;
 use crate::jail::resolve::Feature;
 use crate::plan::{Plan, Step};
 use crate::problem::{Kind, Problem, Problems, Sources};
 use crate::record::Record;
 use crate::registry::{Claim, Registry, Wanted};
-use crate::serve::{self, Outcome, Registration, Stopped};
+use crate::serve::{self, Outcome, PidFile, Registration, Stopped};
 use nix::errno::Errno;
 
 /// Runs the program and ends as it ended.
@@ -19,12 +20,13 @@ pub fn run(target: &Target, words: &[String], sources: &mut Sources) -> Result<E
         Ok(held) => held,
         Err(stopped) => return ended(&plan, Err(stopped), sources),
     };
+    let pid_file = target.flags.pid_file.as_deref().map(|path| pid_file(path, &plan)).transpose()?;
     let claim = claim(target, &plan)?;
     let registration = claim.as_ref().map(|claim| {
         let record = Record::of(&plan, &claim.name, request);
         Registration { claim, record }
     });
-    let outcome = serve::run(&plan, held, registration);
+    let outcome = serve::run(&plan, held, registration, pid_file);
     if let Some(claim) = claim {
         claim.release();
     }
@@ -44,6 +46,38 @@ fn claim(target: &Target, plan: &Plan) -> Result<Option<Claim>, Problems> {
     let named = target.flags.name.is_some() || target.command.is_empty();
     let wanted = if named { Wanted::Exactly } else { Wanted::Like };
     Ok(Some(registry.claim(&plan.name, wanted)?))
+}
+
+/// Where the pid file goes: whoever reads it, perhaps to send signals as root, believes it.
+fn pid_file(path: &str, plan: &Plan) -> Result<PidFile, Problem> {
+    if !plan.supervision.pid_namespace {
+        let problem = Problem::usage("--pid-file needs a process that stays to remove it");
+        return Err(
+            problem.help("with a shared pid namespace the program takes jail's own place, and its number")
+        );
+    }
+    let absolute = std::path::absolute(path).ok().and_then(|path| path.into_os_string().into_string().ok());
+    let absolute = absolute.filter(|_| !path.ends_with('/')).and_then(|path| AbsPath::new(&path).ok());
+    let Some(place) = absolute.filter(|place| *place != AbsPath::root()) else {
+        return Err(Problem::usage(format!("{path:?} cannot be a pid file")).help("name a file, new or old"));
+    };
+    let directory = place.parent().unwrap_or_else(AbsPath::root);
+    match host::open_to_others(&directory, nix::unistd::geteuid().as_raw()) {
+        Ok(None) => PidFile::prepare(&place).map_err(|errno| unwritten(&place, errno)),
+        Ok(Some(open)) => Err(Problem::set_up(format!(
+            "the pid file {place} could not be trusted: others may write to {open}"
+        ))
+        .help("name a file in a directory that nobody else may write to, such as /run")),
+        Err(stop) => Err(unwritten(&place, Errno::from_raw(stop.errno))),
+    }
+}
+
+fn unwritten(path: &AbsPath, errno: Errno) -> Problem {
+    let problem = Problem::set_up(format!("cannot write the pid file {path}: {}", errno.desc()));
+    match errno {
+        Errno::ELOOP => problem.help("a symbolic link is there, which is not followed: remove it"),
+        _ => problem.help("name a file in a directory that is there and that you may write to"),
+    }
 }
 
 /// How `jail` ends for a program that has ended so, or was never started.

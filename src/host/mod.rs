@@ -14,6 +14,8 @@ pub mod processes;
 mod programs;
 mod users;
 
+pub use paths::open_to_others;
+
 use crate::jail::facts::{Caller, Facts, Mapped, Questions};
 use crate::jail::path::AbsPath;
 use crate::problem::{Problem, Problems};
@@ -123,6 +125,7 @@ fn caller(problems: &mut Problems) -> Caller {
     // Both are 0 where their leaders live in an outer pid namespace, which rustix does not allow for.
     let leads_group = getpgrp() == getpid();
     let leads_session = getsid(None) == Ok(getpid());
+    let sockets = passed::sockets(problems);
     Caller {
         uid: geteuid().as_raw(),
         gid,
@@ -131,7 +134,8 @@ fn caller(problems: &mut Problems) -> Caller {
         capabilities: rustix::thread::capabilities(None).map_or(0, |c| c.permitted.bits()),
         terminal: std::io::stdin().is_terminal(),
         can_start_session: !leads_group || leads_session,
-        sockets: passed::sockets(problems),
+        addresses: passed::addresses(sockets.len()),
+        sockets,
         manager: passed::manager(problems),
     }
 }

@@ -4,8 +4,13 @@
 //! Must not know: what becomes of them.
 
 use crate::jail::facts::Manager;
+use crate::jail::network::Endpoint;
 use crate::problem::{Problem, Problems};
+use crate::sys::descriptors::look_at_inherited;
+use nix::sys::socket::sockopt::SockType;
+use nix::sys::socket::{SockType as Type, SockaddrStorage, getsockname, getsockopt};
 use rustix::fs::FileType;
+use std::net::SocketAddr;
 
 /// Names of the sockets at descriptors 3 and up; none if the variables speak of another process.
 pub fn sockets(problems: &mut Problems) -> Vec<String> {
@@ -21,6 +26,33 @@ pub fn sockets(problems: &mut Problems) -> Vec<String> {
             let help = "see sd_listen_fds(3); only sockets can be passed on";
             problems.push(Problem::set_up(what).help(help));
             Vec::new()
+        }
+    }
+}
+
+/// Where each of so many sockets from descriptor 3 up is bound, as a `listen` entry names it; empty for
+/// what no entry could be.
+pub fn addresses(count: usize) -> Vec<String> {
+    let numbers = (3..).take(count);
+    numbers.map(|number| address(number).unwrap_or_default()).collect()
+}
+
+fn address(number: i32) -> Option<String> {
+    let socket = look_at_inherited(number);
+    let bound: SockaddrStorage = getsockname(number).ok()?;
+    let datagram = match getsockopt(&socket, SockType).ok()? {
+        Type::Stream => false,
+        Type::Datagram => true,
+        _ => return None,
+    };
+    let inet = bound.as_sockaddr_in().map(|a| SocketAddr::V4((*a).into()));
+    let inet = inet.or_else(|| bound.as_sockaddr_in6().map(|a| SocketAddr::V6((*a).into())));
+    match inet {
+        Some(address) if datagram => Some(Endpoint::Udp(address).to_string()),
+        Some(address) => Some(Endpoint::Tcp(address).to_string()),
+        None => {
+            let path = bound.as_unix_addr().filter(|_| !datagram)?.path()?;
+            Some(format!("unix:{}", path.to_str()?))
         }
     }
 }

@@ -99,6 +99,8 @@ pub struct Caller {
     /// Names of the sockets that a service manager passed in, as descriptors 3 and up
     /// (sd_listen_fds(3)).
     pub sockets: Vec<String>,
+    /// Where each of them is bound, as a `listen` entry names it; empty if that has no such name.
+    pub addresses: Vec<String>,
     /// The service manager that wants to be notified (sd_notify(3)).
     pub manager: Option<Manager>,
 }

@@ -17,7 +17,8 @@ use core::net::SocketAddr;
 pub struct Network {
     /// Which TCP ports may be used.
     pub ports: TcpPorts,
-    /// Names of the sockets that a service manager passed to jail: descriptors 3 and up.
+    /// Names of the sockets that a service manager passed to jail: descriptors 3 and up. One that is
+    /// bound where a `listen` entry says is that entry's.
     pub inherited: Vec<String>,
     /// Sockets that jail opens; they follow the inherited ones.
     pub listen: Vec<Listen>,
@@ -116,6 +117,7 @@ impl Context<'_> {
     ) -> Network {
         let ports = self.ports(spec, privileges);
         let mut listen: Vec<Listen> = Vec::new();
+        let mut inherited = self.facts.caller.sockets.clone();
         for At { value: entry, at } in &spec.network.listen {
             let Some(endpoint) = self.endpoint(entry, *at, namespaces, identity) else { continue };
             if let Some(other) = listen.iter().find(|other| endpoint.overlaps(&other.endpoint)) {
@@ -124,15 +126,23 @@ impl Context<'_> {
                 self.problems.push(problem.help("remove one of them"));
                 continue;
             }
+            let name = entry.name.clone().unwrap_or_else(|| name.to_owned());
+            // The service manager has opened it already (jail systemd --socket).
+            let addresses = self.facts.caller.addresses.iter();
+            let passed = addresses.zip(&mut inherited).find(|(address, _)| **address == endpoint.to_string());
+            if let Some((_, known)) = passed {
+                *known = name;
+                continue;
+            }
             listen.push(Listen {
                 endpoint,
-                name: entry.name.clone().unwrap_or_else(|| name.to_owned()),
+                name,
                 backlog: entry.backlog.and_then(|n| i32::try_from(n).ok()).unwrap_or(DEFAULT_BACKLOG),
                 non_blocking: entry.non_blocking,
                 at: *at,
             });
         }
-        Network { ports, inherited: self.facts.caller.sockets.clone(), listen }
+        Network { ports, inherited, listen }
     }
 
     /// The limits on ports, if they can be kept.

@@ -10,9 +10,8 @@
 //!    +---------- waits for, forwards signals to -------------+
 //! ```
 
-use super::launch::take_streams;
 use super::outer::Outer;
-use super::terminal::Relay;
+use super::terminal::{Relay, take_streams};
 use super::{Outcome, Stopped, failed};
 use crate::apply::{self, Call, Failure, State};
 use crate::plan::{Plan, Step};
@@ -33,10 +32,8 @@ pub fn enter(plan: &Plan, target: OwnedFd) -> Result<Outcome, Stopped> {
     // Its end tells the command that this process is gone.
     let (ours, theirs) = socketpair(AddressFamily::Unix, SockType::SeqPacket, None, SockFlag::SOCK_CLOEXEC)
         .map_err(early(Call::Socketpair))?;
-    let pair = plan.supervision.terminal.then(|| crate::sys::terminal::open_pair(std::io::stdin()));
-    let pair = pair.transpose().map_err(early(Call::Ioctl))?;
-    let (master, slave) = pair.map_or((None, None), |pair| (Some(pair.master), Some(pair.slave)));
-    let relay = master.map(Relay::new).transpose().map_err(early(Call::Ioctl))?;
+    let terminal = if plan.supervision.terminal { Relay::open().map_err(early(Call::Ioctl))? } else { None };
+    let (relay, slave) = terminal.map_or((None, None), |(relay, slave)| (Some(relay), Some(slave)));
     let mut state = State::new().map_err(|fault| Stopped::Step(fault.in_step(0)))?;
     let mut command = Err(failed(0, Call::Clone, nix::errno::Errno::ECHILD));
     let outer_end = ours.as_raw_fd();

@@ -5,8 +5,9 @@
 
 use super::notify::Notify;
 use super::outer::{Outer, undo};
+use super::pid_file::PidFile;
 use super::sockets::{self, Held};
-use super::terminal::Relay;
+use super::terminal::{self, Relay};
 use super::wire::HANDED_OVER;
 use super::{Outcome, Registration, Stopped, failed};
 use crate::apply::{self, Call, Failure, State};
@@ -15,7 +16,7 @@ use crate::sys::process::{self, Execution, spawn_sharing_memory};
 use nix::errno::Errno;
 use nix::sys::socket::{AddressFamily, ControlMessage, MsgFlags, SockFlag, SockType, sendmsg, socketpair};
 use std::ffi::CString;
-use std::io::{IoSlice, IsTerminal};
+use std::io::IoSlice;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
 
 /// What the first process leaves in the shared memory.
@@ -47,6 +48,7 @@ pub fn supervised(
     plan: &Plan,
     held: Held,
     registration: Option<Registration<'_>>,
+    mut pid_file: Option<PidFile>,
 ) -> Result<Outcome, Stopped> {
     let early = |call| move |errno| Stopped::Step(failed(0, call, errno));
     // Blocked before the clone: a signal that comes now is kept and forwarded, not lost.
@@ -55,13 +57,8 @@ pub fn supervised(
     let (ours, theirs) = socketpair(AddressFamily::Unix, SockType::SeqPacket, None, SockFlag::SOCK_CLOEXEC)
         .map_err(early(Call::Socketpair))?;
     let image = process::init_image().map_err(early(Call::MemfdCreate))?;
-    let terminal = if plan.supervision.terminal && std::io::stdin().is_terminal() {
-        Some(crate::sys::terminal::open_pair(std::io::stdin()).map_err(early(Call::Ioctl))?)
-    } else {
-        None
-    };
-    let (master, slave) = terminal.map_or((None, None), |pair| (Some(pair.master), Some(pair.slave)));
-    let relay = master.map(Relay::new).transpose().map_err(early(Call::Ioctl))?;
+    let terminal = if plan.supervision.terminal { Relay::open().map_err(early(Call::Ioctl))? } else { None };
+    let (relay, slave) = terminal.map_or((None, None), |(relay, slave)| (Some(relay), Some(slave)));
     let notify = Notify::open(plan).map_err(Stopped::Step)?;
     let inheritance = Inheritance {
         socket: theirs,
@@ -88,6 +85,9 @@ pub fn supervised(
         (None, None, false) => Stopped::Vanished,
         // Also if it was killed between the program's exec and its own.
         (None, None, true) => {
+            if let Some(Err(errno)) = pid_file.as_mut().map(PidFile::show) {
+                eprintln!("jail: the pid file could not be put in its place: {}", errno.desc());
+            }
             let ended = Outer::new(plan, child, ours, signals, relay, notify).attend(registration);
             if ended.is_err() {
                 undo(plan, &created);
@@ -141,25 +141,11 @@ fn set_up(steps: &[Planned], inheritance: &Inheritance, state: &mut State) -> Re
     // A session of its own, so that the terminal's signals come once, through the outer process.
     nix::unistd::setsid().map_err(early(Call::Setsid))?;
     if let Some(terminal) = &inheritance.terminal {
-        take_streams(terminal).map_err(early(Call::Dup))?;
+        terminal::take_streams(terminal).map_err(early(Call::Dup))?;
     }
     let outer = inheritance.socket.try_clone().map_err(|_| failed(0, Call::Dup, Errno::EMFILE))?;
     state.set_outer(outer);
     apply::run(steps, 0, state)
-}
-
-/// The relayed terminal replaces the caller's on those of 0-2 that are a terminal.
-pub fn take_streams(terminal: &OwnedFd) -> nix::Result<()> {
-    if std::io::stdin().is_terminal() {
-        nix::unistd::dup2_stdin(terminal)?;
-    }
-    if std::io::stdout().is_terminal() {
-        nix::unistd::dup2_stdout(terminal)?;
-    }
-    if std::io::stderr().is_terminal() {
-        nix::unistd::dup2_stderr(terminal)?;
-    }
-    Ok(())
 }
 
 /// The program runs the last phase by itself and executes; its process id, as pid 1 sees it.

@@ -3,8 +3,8 @@
 //! `machine` decides (pure), `wire` is what the two say to each other (pure), `launch` starts the
 //! jail, `outer` attends to it, `enter` starts a command in a running one, `terminal` relays a
 //! pseudo-terminal, `notify` passes messages on to the service manager, `members` knows the jail's
-//! processes, `janitor` undoes what a failed start in place has made. Must not know: the spec, or what
-//! any step does.
+//! processes, `pid_file` says which process the outer one is, `janitor` undoes what a failed start in place
+//! has made. Must not know: the spec, or what any step does.
 //!
 //! ```text
 //!  outer ---clone(new namespaces)---> first process: sets up, drops privileges
@@ -20,11 +20,13 @@ pub mod machine;
 mod members;
 mod notify;
 mod outer;
+mod pid_file;
 pub mod prober;
 mod sockets;
-mod terminal;
+pub mod terminal;
 pub mod wire;
 
+pub use pid_file::PidFile;
 pub use sockets::Held;
 
 use crate::apply::{self, Call, Failure, State};
@@ -82,17 +84,23 @@ pub fn hold(plan: &Plan) -> Result<Held, Stopped> {
     sockets::hold(plan).map_err(|(step, errno)| Stopped::Step(failed(step, Call::Dup, errno)))
 }
 
-/// Runs a plan to its end. In place it returns only on failure.
+/// Runs a plan to its end. In place it returns only on failure. With a pid file there must be an outer
+/// process.
 ///
 /// # Errors
 /// The step that failed. The host is as before.
-pub fn run(plan: &Plan, held: Held, registration: Option<Registration<'_>>) -> Result<Outcome, Stopped> {
+pub fn run(
+    plan: &Plan,
+    held: Held,
+    registration: Option<Registration<'_>>,
+    pid_file: Option<PidFile>,
+) -> Result<Outcome, Stopped> {
     // An ignored SIGCHLD survives execve, and makes the kernel reap without a word: no status here,
     // and none in pid 1.
     let reset = crate::sys::signal::notice_children();
     reset.map_err(|errno| Stopped::Step(failed(0, Call::Sigaction, errno)))?;
     if plan.supervision.pid_namespace {
-        launch::supervised(plan, held, registration)
+        launch::supervised(plan, held, registration, pid_file)
     } else {
         let own = std::process::id().cast_signed();
         // Afterwards nobody is left who could.

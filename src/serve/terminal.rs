@@ -8,7 +8,7 @@ use crate::sys::terminal;
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::termios::Termios;
-use std::io::stdin;
+use std::io::{IsTerminal, stdin};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 /// How long the last output may take once the program has ended, in milliseconds: a terminal that
@@ -36,6 +36,19 @@ struct Flow {
 }
 
 impl Relay {
+    /// A new terminal for a program, and the program's side of it; `None` if standard input is no
+    /// terminal. Of the size of the caller's.
+    ///
+    /// # Errors
+    /// Those of [`terminal::open_pair`] and of [`Relay::new`].
+    pub fn open() -> nix::Result<Option<(Self, OwnedFd)>> {
+        if !stdin().is_terminal() {
+            return Ok(None);
+        }
+        let pair = terminal::open_pair(stdin())?;
+        Ok(Some((Relay::new(pair.master)?, pair.slave)))
+    }
+
     /// Changes nothing of the caller's terminal yet.
     ///
     /// # Errors
@@ -102,6 +115,24 @@ impl Relay {
         }
         self.give_back();
     }
+}
+
+/// In the process that becomes the program: its terminal replaces the caller's on those of 0-2 that are
+/// a terminal.
+///
+/// # Errors
+/// Those of dup2(2).
+pub fn take_streams(terminal: &OwnedFd) -> nix::Result<()> {
+    if stdin().is_terminal() {
+        nix::unistd::dup2_stdin(terminal)?;
+    }
+    if std::io::stdout().is_terminal() {
+        nix::unistd::dup2_stdout(terminal)?;
+    }
+    if std::io::stderr().is_terminal() {
+        nix::unistd::dup2_stderr(terminal)?;
+    }
+    Ok(())
 }
 
 impl Flow {

@@ -4,7 +4,7 @@ use super::process::take_received;
 use super::{Result, check};
 use nix::errno::Errno;
 use std::ffi::c_int;
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
 
 /// Takes `count` numbers from `first` up, whatever was there, so that nothing else gets them.
 /// Closed at exec.
@@ -38,6 +38,12 @@ pub fn place(from: &OwnedFd, number: c_int) -> Result<()> {
 /// Takes over a descriptor that this process has from its caller.
 pub fn take_inherited(number: c_int) -> OwnedFd {
     take_received(number)
+}
+
+/// A descriptor that this process has from its caller, for as long as it is looked at.
+pub fn look_at_inherited(number: c_int) -> BorrowedFd<'static> {
+    // SAFETY: it is only asked about; if it was closed, the kernel answers EBADF.
+    unsafe { BorrowedFd::borrow_raw(number) }
 }
 
 /// Leaves a socket open at exec.

@@ -84,19 +84,21 @@ pub fn do_not_block(fd: impl AsFd) -> Result<()> {
     fcntl(fd, FcntlArg::F_SETFL(OFlag::O_NONBLOCK)).map(|_| ())
 }
 
-/// What standard output leads to, opened anew if it is a terminal: the caller's shell shares the
-/// open file, which so cannot be made non-blocking. Where it cannot be opened (it belongs to another
-/// user), and for a pipe, which takes a page at a time once it has room: a duplicate.
+/// The caller's terminal, to write to: what standard output leads to, else what standard error or input
+/// does (standard output may be redirected, and is then not the terminal's business). Opened anew: the
+/// caller's shell shares the open file, which so cannot be made non-blocking. Where it cannot be opened
+/// (it belongs to another user), and without a terminal: a duplicate.
 ///
 /// # Errors
 /// EMFILE.
 pub fn open_again() -> Result<OwnedFd> {
-    let stdout = std::io::stdout();
+    let (stdout, stderr, stdin) = (std::io::stdout(), std::io::stderr(), std::io::stdin());
+    let streams = [stdout.as_fd(), stderr.as_fd(), stdin.as_fd()];
+    let terminal = streams.into_iter().find(|stream| isatty(stream).unwrap_or(false));
     let flags = OFlag::O_WRONLY | OFlag::O_NONBLOCK | OFlag::O_NOCTTY | OFlag::O_CLOEXEC;
-    let anew = isatty(&stdout)?.then(|| ttyname(&stdout).and_then(|name| open(&name, flags, Mode::empty())));
-    match anew {
+    match terminal.map(|stream| ttyname(stream).and_then(|name| open(&name, flags, Mode::empty()))) {
         Some(Ok(terminal)) => Ok(terminal),
-        _ => stdout.as_fd().try_clone_to_owned().map_err(|_| Errno::EMFILE),
+        _ => terminal.unwrap_or(stdout.as_fd()).try_clone_to_owned().map_err(|_| Errno::EMFILE),
     }
 }
 

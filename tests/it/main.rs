@@ -25,6 +25,7 @@ mod joined;
 mod kernels;
 mod kills;
 mod life;
+mod managers;
 mod nested;
 mod network;
 mod notify;
@@ -104,6 +105,7 @@ fn all_tests() -> Vec<ring::Test> {
         notify::tests(),
         daemons::tests(),
         syslog::tests(),
+        managers::tests(),
         user_namespace::tests(),
         verify::tests(),
     ]

@@ -15,7 +15,7 @@ use serde_json::Value;
 use std::io::Read;
 use std::net::{Ipv4Addr, TcpListener, TcpStream, UdpSocket};
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
-use std::os::unix::net::UnixStream;
+use std::os::unix::net::{UnixListener, UnixStream};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -36,6 +36,11 @@ pub fn tests() -> Vec<Test> {
         own(Root, "a_low_limit_of_open_files_is_explained", a_low_limit_of_open_files_is_explained),
         own(Root, "sockets_are_passed_in_place", sockets_are_passed_in_place),
         own(Root, "sockets_of_a_service_manager_come_first", sockets_of_a_service_manager_come_first),
+        own(
+            Root,
+            "a_passed_socket_takes_the_place_of_its_entry",
+            a_passed_socket_takes_the_place_of_its_entry,
+        ),
         own(Root, "what_is_meant_for_others_is_not_passed", what_is_meant_for_others_is_not_passed),
         own(Root, "an_address_in_use_names_the_process", an_address_in_use_names_the_process),
         own(Root, "the_port_is_free_again_at_once", the_port_is_free_again_at_once),
@@ -265,7 +270,7 @@ fn a_low_limit_of_open_files_is_explained() {
     let limited = |limit: &str| {
         let mut shell = Command::new("/bin/sh");
         shell.args(["-c", &format!("ulimit -n {limit}; exec \"$@\""), "sh"]).arg(crate::run::jail_binary());
-        finish(shell.arg("run").arg(&spec).env_clear())
+        finish(shell.arg("run").arg(&spec).env_clear().env("JAIL_STATE", state_directory()))
     };
     let run = limited("20").ended(125);
     assert!(run.stderr.starts_with("jail: cannot pass on the socket probe: "), "{}", run.stderr);
@@ -340,6 +345,27 @@ fn sockets_of_a_service_manager_come_first() {
         assert_eq!(report["environment"]["LISTEN_FDS"], "2");
         assert_eq!(report["fds"].as_object().unwrap().len(), 5, "{}", report["fds"]);
     }
+}
+
+/// A socket unit made by `jail systemd --socket` has opened what the spec names in `listen`.
+fn a_passed_socket_takes_the_place_of_its_entry() {
+    use std::os::fd::AsRawFd;
+    let _run = own_run();
+    let room = Room::new();
+    let web = TcpListener::bind("127.0.0.1:81").unwrap();
+    let names = UdpSocket::bind("127.0.0.1:81").unwrap();
+    let local = UnixListener::bind("/run/x.sock").unwrap();
+    let sockets = [high(&web), high(&names), high(&local)];
+    let sockets = sockets.each_ref().map(AsRawFd::as_raw_fd);
+    let listen = "mode = \"none\"\nlisten = [\"127.0.0.1:82\", { address = \"unix:/run/x.sock\", name = \"local\" }, \
+                  { address = \"udp:127.0.0.1:81\", name = \"names\" }]";
+    let spec = room.probe_spec(&["attempts=no"], &[("network", listen)]);
+    let command = jail(["run".as_ref(), spec.as_os_str()]);
+    let variables = "export LISTEN_PID=$$ LISTEN_FDS=3 LISTEN_FDNAMES=web:web:web";
+    let report = report(&mut with_sockets(&command, &sockets, variables));
+    assert_eq!(report["environment"]["LISTEN_FDS"], "4", "only the first entry is opened");
+    assert_eq!(report["environment"]["LISTEN_FDNAMES"], "web:names:local:probe");
+    assert!(Path::new("/run/x.sock").exists(), "the manager's file is not removed");
 }
 
 fn what_is_meant_for_others_is_not_passed() {

@@ -54,6 +54,16 @@ pub fn tests() -> Vec<Test> {
             after_a_stop_the_terminal_is_taken_again,
         ),
         test(Root, "terminal::the_callers_terminal_is_restored", the_callers_terminal_is_restored),
+        test(Root, "terminal::a_job_is_stopped_and_continued", a_job_is_stopped_and_continued),
+        test(Root, "terminal::the_end_of_input_ends_the_shell", the_end_of_input_ends_the_shell),
+        test(Root, "terminal::the_last_output_is_not_lost", the_last_output_is_not_lost),
+        test(
+            Root,
+            "terminal::the_callers_terminal_is_restored_after_a_kill",
+            the_callers_terminal_is_restored_after_a_kill,
+        ),
+        test(Root, "terminal::a_flag_asks_for_a_terminal", a_flag_asks_for_a_terminal),
+        test(Root, "terminal::redirected_output_is_no_terminals", redirected_output_is_no_terminals),
         test(Root, "terminal::a_hung_up_terminal_ends_the_shell", a_hung_up_terminal_ends_the_shell),
     ]
 }
@@ -312,4 +322,111 @@ fn a_hung_up_terminal_ends_the_shell() {
         ended = session.child.try_wait().unwrap().is_some();
         ended
     });
+}
+
+/// Ctrl-Z stops the job in the inner shell's foreground, not the jail.
+fn a_job_is_stopped_and_continued() {
+    let mut session = Session::start(jail(["run", "shell"]));
+    session.expect("jail$ ");
+    session.typed("sh -c 'echo be''gin; read line; echo \"got $line\"'\n");
+    session.expect("begin");
+    wait_until("the prompt is back", || {
+        session.typed("\x1a");
+        session.read_quietly();
+        session.seen.contains("jail$ ")
+    });
+    session.expect("jail$ ");
+    session.typed("jobs\n");
+    session.expect("Stopped");
+    session.expect("jail$ ");
+    session.typed("fg\n");
+    session.expect("sh -c");
+    session.typed("more\n");
+    session.expect("got more");
+    session.typed("exit 4\n");
+    assert_eq!(session.end(), Some(4));
+}
+
+fn the_end_of_input_ends_the_shell() {
+    let mut session = Session::start(jail(["run", "shell"]));
+    session.expect("jail$ ");
+    session.typed("(exit 6)\n");
+    session.expect("jail$ ");
+    session.typed("\x04");
+    assert_eq!(session.end(), Some(6), "{}", session.seen);
+}
+
+/// More than the terminal holds, by a program that ends at once.
+fn the_last_output_is_not_lost() {
+    let words = ["run", "--pty", "--read", "/usr", "--", "/bin/sh", "-c", "seq 20000; echo the end; exit 5"];
+    let mut session = Session::start(jail(words));
+    assert_eq!(session.end(), Some(5));
+    session.read_quietly();
+    let lines: Vec<&str> = session.seen.lines().collect();
+    assert_eq!(lines.len(), 20001);
+    assert_eq!(lines[19999..], ["20000", "the end"]);
+}
+
+/// Killed is the program; who kills the outer process leaves the terminal to the caller's shell.
+fn the_callers_terminal_is_restored_after_a_kill() {
+    for sent in [libc::SIGKILL, libc::SIGTERM] {
+        let mut session = Session::start(jail(["run", "shell", "--", "/bin/sh", "-c", "echo $$; exec cat"]));
+        let before = tcgetattr(&session.slave).unwrap();
+        session.expect("\n");
+        wait_until("the terminal is relayed", || tcgetattr(&session.slave).unwrap() != before);
+        if sent == libc::SIGTERM {
+            jail::sys::process::send_signal(session.child.id().cast_signed(), sent).unwrap();
+        } else {
+            kill_the_program(session.child.id());
+        }
+        let mut ended = None;
+        wait_until("the session ends", || {
+            session.read_some();
+            ended = session.child.try_wait().unwrap();
+            ended.is_some()
+        });
+        assert_eq!(std::os::unix::process::ExitStatusExt::signal(&ended.unwrap()), Some(sent));
+        assert_eq!(tcgetattr(&session.slave).unwrap(), before);
+    }
+}
+
+/// `outer`, its pid 1, and below that the program: killed, so that all end by themselves.
+pub fn kill_the_program(outer: u32) {
+    let child_of = |pid: u32| {
+        let path = format!("/proc/{pid}/task/{pid}/children");
+        let children = std::fs::read_to_string(path).unwrap();
+        children.split_whitespace().next().and_then(|pid| pid.parse::<u32>().ok()).expect("a child")
+    };
+    let program = child_of(child_of(outer));
+    jail::sys::process::send_signal(program.cast_signed(), libc::SIGKILL).unwrap();
+}
+
+fn a_flag_asks_for_a_terminal() {
+    let look = "if test -t 0 && (true </dev/tty) 2>/dev/null; then echo its o''wn; else echo no''ne; fi";
+    for (flag, expected) in [("--pty", "its own"), ("--cwd=/", "none")] {
+        let mut session = Session::start(jail(["run", flag, "--read", "/usr", "--", "/bin/sh", "-c", look]));
+        assert_eq!(session.end(), Some(0), "{}", session.seen);
+        session.read_quietly();
+        assert!(session.seen.contains(expected), "{flag}: {}", session.seen);
+    }
+    // Without one of the caller's there is nothing to relay.
+    let run = crate::run::finish(&mut jail(["run", "--pty", "--read", "/usr", "--", "/bin/sh", "-c", look]));
+    assert!(run.ended(0).stdout.contains("none"));
+}
+
+/// The program's standard output is the file; its terminal, errors included, is the caller's.
+fn redirected_output_is_no_terminals() {
+    let room = Room::new();
+    let file = room.path().join("out");
+    let inner = "echo to the file; echo to the terminal >&2; test -t 1 || test -t 2 && exit 8";
+    let jail = crate::run::jail_binary().display().to_string();
+    let line = format!("exec {jail} run --pty --read /usr -- /bin/sh -c '{inner}' >{}", file.display());
+    let mut command = Command::new("/bin/sh");
+    command.args(["-c", &line]).env_clear().env("PATH", "/usr/bin:/bin");
+    command.env("JAIL_STATE", crate::run::state_directory());
+    let mut session = Session::start(command);
+    assert_eq!(session.end(), Some(8), "{}", session.seen);
+    session.read_quietly();
+    assert_eq!(std::fs::read_to_string(file).unwrap(), "to the file\n");
+    assert!(session.seen.contains("to the terminal"), "{}", session.seen);
 }

@@ -11,7 +11,7 @@ tests! {
     Pure => [
         every_file_says_what_it_is, files_are_short, unsafe_is_in_sys_alone, pure_files_forbid_unsafe,
         pure_files_name_no_system_crate, a_module_imports_only_what_is_below_it, the_readme_has_the_reference,
-        every_shipped_file_is_built_in, every_promise_has_its_tests,
+        every_shipped_file_is_built_in, every_promise_has_its_tests, the_shipped_unit_is_the_generated_one,
     ],
 }
 
@@ -19,7 +19,7 @@ tests! {
 const LONGEST: usize = 450;
 
 /// Modules that are a function of their input: no crate that reaches the system.
-const PURE: &[&str] = &["spec", "jail", "plan", "audit", "seccomp", "problem", "record", "verify"];
+const PURE: &[&str] = &["spec", "jail", "plan", "audit", "seccomp", "problem", "record", "verify", "export"];
 
 fn package() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -165,8 +165,8 @@ fn starts_word(code: &str, at: usize) -> bool {
 
 /// The layers, highest first. (The order of lib.rs is rustfmt's.)
 const LAYERS: &[&str] = &[
-    "main", "cmd", "cli", "serve", "apply", "registry", "host", "sys", "verify", "audit", "record", "plan",
-    "jail", "seccomp", "spec", "problem",
+    "main", "cmd", "cli", "serve", "apply", "registry", "host", "sys", "verify", "audit", "export", "record",
+    "plan", "jail", "seccomp", "spec", "problem",
 ];
 
 fn a_module_imports_only_what_is_below_it() {
@@ -261,4 +261,18 @@ fn every_promise_has_its_tests() {
         about.filter(|name| !named.contains(&name.as_str())).map(|name| format!("{name} is not named")),
     );
     none(bad);
+}
+
+fn the_shipped_unit_is_the_generated_one() {
+    let path = package().join("docs/systemd/jail@.service");
+    let made = jail::export::systemd::template("/usr/bin/jail");
+    if std::env::var("UPDATE_DOCS").is_ok() {
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(&path, &made).unwrap();
+    }
+    let there = std::fs::read_to_string(&path).unwrap_or_default();
+    assert!(
+        there == made,
+        "docs/systemd/jail@.service is not what `jail systemd` prints: UPDATE_DOCS=1 writes it"
+    );
 }

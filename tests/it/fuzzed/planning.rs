@@ -212,6 +212,8 @@ fn answer(dice: &mut Dice<'_>, questions: &Questions) -> Facts {
         can_start_session: !dice.once_in(4),
         sockets: if dice.once_in(8) { vec!["http".into(), "x".into()] } else { Vec::new() },
         manager: dice.once_in(8).then(|| Manager { socket: "/run/systemd/notify".into(), watchdog: Some(1) }),
+        // The first of them, if there are any, is where a `listen` entry may be.
+        addresses: vec!["0.0.0.0:80".into(), String::new()],
     };
     facts.kernel = Kernel {
         version: if dice.once_in(20) { (5, 10) } else { (6, 12) },
