@@ -125,6 +125,12 @@ pub enum Action {
         #[arg(required = true, value_name = "NAME")]
         names: Vec<String>,
     },
+    /// Look at all files that running jails have copies of, and replace those that differ
+    Refresh {
+        /// As `jail ps` lists them
+        #[arg(required = true, value_name = "NAME")]
+        names: Vec<String>,
+    },
     /// Send a signal to the program of a running jail
     Signal {
         /// As `jail ps` lists it

@@ -40,6 +40,9 @@ _jail() {
             jail,ps)
                 cmd="jail__subcmd__ps"
                 ;;
+            jail,refresh)
+                cmd="jail__subcmd__refresh"
+                ;;
             jail,reload)
                 cmd="jail__subcmd__reload"
                 ;;
@@ -68,7 +71,7 @@ _jail() {
 
     case "${cmd}" in
         jail)
-            opts="-v -u -g -b -r -e -h -V --verbose --spec --user --group --read --write --tmpfs --bind --robind --root --net --cap --env --cwd --pid-file --pty --name --system-calls --share --without --help --version run plan verify check audit ps exec stop reload signal systemd specs help completions man"
+            opts="-v -u -g -b -r -e -h -V --verbose --spec --user --group --read --write --tmpfs --bind --robind --root --net --cap --env --cwd --pid-file --pty --name --system-calls --share --without --help --version run plan verify check audit ps exec stop reload refresh signal systemd specs help completions man"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -418,6 +421,20 @@ _jail() {
             ;;
         jail__subcmd__ps)
             opts="-v -h --json --stale --verbose --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        jail__subcmd__refresh)
+            opts="-v -h --verbose --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0

@@ -96,11 +96,12 @@ pub fn capabilities(set: u64) -> Result<(), Fault> {
     set_capabilities(wanted, wanted)
 }
 
-/// Nothing is left but the right to signal a process of another user.
-pub fn keep_kill() -> Result<(), Fault> {
+/// Nothing is left but the right to signal a process of another user, and what live files need.
+pub fn keep_kill_and(more: u64) -> Result<(), Fault> {
+    let kept = CapabilitySet::KILL | CapabilitySet::from_bits_retain(more);
     let now = rustix::thread::capabilities(None).call(Call::Capset)?;
     rustix::thread::clear_ambient_capability_set().call(Call::Prctl)?;
-    set_capabilities(now.permitted & CapabilitySet::KILL, CapabilitySet::empty())
+    set_capabilities(now.permitted & kept, CapabilitySet::empty())
 }
 
 /// Nothing is left, not even ambient.

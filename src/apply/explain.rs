@@ -151,7 +151,7 @@ fn intent(step: &Step, detail: u32) -> String {
         }
         Step::NotifySocket(_) => format!("pass notifications on to the service manager at {}", object()),
         Step::AnnounceManager(_) => "tell the program of the service manager".into(),
-        Step::KeepLive => "keep a view of the copied files".into(),
+        Step::KeepLive { .. } => "keep a view of the copied files".into(),
         Step::PivotRoot => "enter the new root".into(),
         Step::SealRoot => "seal the root".into(),
         Step::CheckMounts(_) => "trust the mounts".into(),

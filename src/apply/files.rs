@@ -2,6 +2,7 @@
 //!
 //! Must not know: what they are for. Everything inside is made beneath the new root's descriptor.
 
+use super::live::Copied;
 use super::mounts::parent;
 use super::{Call, Fault, Named, State};
 use crate::jail::Ids;
@@ -105,6 +106,8 @@ pub fn copy(
     let mode = mode.unwrap_or(stat.st_mode & 0o777);
     let owner = owner.unwrap_or(Ids { uid: stat.st_uid, gid: stat.st_gid });
     write_file(state, path, &content, mode, owner)?;
+    let copied = Copied { hash: super::live::hash(&content), mode, owner: state.outside(owner) };
+    state.copied.push((path.clone(), copied));
     state.slots[slot] = None;
     Ok(())
 }

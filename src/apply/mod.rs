@@ -7,6 +7,7 @@ mod check;
 mod credentials;
 pub mod explain;
 mod files;
+pub mod live;
 mod mounts;
 mod notify;
 mod seal;
@@ -152,8 +153,10 @@ pub struct State {
     slots: Vec<Option<OwnedFd>>,
     /// The new root's directory, once there is one.
     root: Option<OwnedFd>,
-    /// A writable clone of the root tmpfs, for the outer process.
-    pub live: Option<OwnedFd>,
+    /// Writable descriptors of memory file systems, for the outer process.
+    pub live: Vec<OwnedFd>,
+    /// What was copied, for the outer process, by place.
+    pub copied: Vec<(AbsPath, live::Copied)>,
     /// Host directories that were made, as step indices: undone if the start fails.
     pub created: Vec<usize>,
     /// Socket files that were made: removed at the end, or if the start fails.
@@ -181,6 +184,16 @@ pub struct State {
     target: Option<OwnedFd>,
     /// The user namespace that the program will enter, and its map of owners.
     users: Option<users::Users>,
+}
+
+/// What a start has made.
+pub struct Made {
+    /// Host directories, as step indices.
+    pub directories: Vec<usize>,
+    /// Files of sockets.
+    pub sockets: Vec<SocketFile>,
+    /// Copies of the host's files, by place inside.
+    pub copied: Vec<(AbsPath, live::Copied)>,
 }
 
 impl State {
@@ -216,13 +229,17 @@ impl State {
     }
 
     /// For the outer process, when the first process has used the shared memory of this: what was
-    /// made on the host, directories as step indices. The other owners mean descriptors of that process, which are not ours to
+    /// made. The other owners mean descriptors of that process, which are not ours to
     /// close; only the host's /proc was opened before it was cloned.
-    pub fn abandon(mut self) -> (Vec<usize>, Vec<SocketFile>) {
-        let created = (std::mem::take(&mut self.created), std::mem::take(&mut self.sockets));
+    pub fn abandon(mut self) -> Made {
+        let made = Made {
+            directories: std::mem::take(&mut self.created),
+            sockets: std::mem::take(&mut self.sockets),
+            copied: std::mem::take(&mut self.copied),
+        };
         drop(self.proc.take());
         std::mem::forget(self);
-        created
+        made
     }
 
     /// Says how the outer process is reached: [`Step::DieWithParent`] looks whether it lives.
@@ -305,12 +322,12 @@ pub fn remove_left_over_socket(path: &AbsPath) -> Result<bool, Errno> {
     sockets::remove_left_over(path).map_err(|fault| Errno::from_raw(fault.errno))
 }
 
-/// Gives up every capability but CAP_KILL.
+/// Gives up every capability but CAP_KILL, and these (bits by the kernel's number).
 ///
 /// # Errors
 /// None known.
-pub fn keep_only_kill() -> Result<(), Errno> {
-    credentials::keep_kill().map_err(|fault| Errno::from_raw(fault.errno))
+pub fn keep_only_kill_and(more: u64) -> Result<(), Errno> {
+    credentials::keep_kill_and(more).map_err(|fault| Errno::from_raw(fault.errno))
 }
 
 fn run_step(step: &Step, index: usize, state: &mut State) -> Result<(), Fault> {
@@ -359,7 +376,7 @@ fn run_step(step: &Step, index: usize, state: &mut State) -> Result<(), Fault> {
         Step::Devpts { path, group } => mounts::devpts(state, path, *group),
         Step::Proc { path, subset, make } => mounts::proc(state, path, *subset, *make),
         Step::NotifySocket(notify) => notify::bind(state, &notify.inside),
-        Step::KeepLive => mounts::keep_live(state),
+        Step::KeepLive { mounts } => mounts::keep_live(state, mounts),
         Step::PivotRoot => mounts::pivot(state),
         Step::SealRoot => mounts::seal(state),
         Step::CheckMounts(expected) => check::mounts(state, expected),

@@ -34,6 +34,11 @@ pub fn isolate(pid: bool, user: Option<UserMap>) -> Result<(), Fault> {
 /// By a descriptor of a process of the jail, all at once (setns(2), Linux 5.8). The process ids are
 /// those of children from now on.
 pub fn join(state: &State, namespaces: Joined) -> Result<(), Fault> {
+    setns(state, join_flags(namespaces))
+}
+
+/// The namespaces as setns(2) takes them.
+pub fn join_flags(namespaces: Joined) -> CloneFlags {
     let mut flags = CloneFlags::CLONE_NEWNS;
     flags.set(CloneFlags::CLONE_NEWUSER, namespaces.user);
     flags.set(CloneFlags::CLONE_NEWPID, namespaces.pid);
@@ -43,7 +48,7 @@ pub fn join(state: &State, namespaces: Joined) -> Result<(), Fault> {
         flags.set(CloneFlags::CLONE_NEWUTS, others.uts);
         flags.set(CloneFlags::CLONE_NEWCGROUP, others.cgroup);
     }
-    setns(state, flags)
+    flags
 }
 
 pub fn join_user_namespace(state: &State) -> Result<(), Fault> {
@@ -273,20 +278,32 @@ pub fn proc(state: &mut State, path: &AbsPath, subset: bool, make: bool) -> Resu
     make_and_place(state, &mount, path, make)
 }
 
-/// A second mount of the same tmpfs: the jail's own `/` is sealed read-only, this one stays writable
-/// for the outer process.
-///
+/// A second mount of the root tmpfs: the jail's own `/` is sealed read-only, this one stays writable
+/// for the outer process. Of the others, which the program may write to, the descriptors themselves.
+pub fn keep_live(state: &mut State, mounts: &[AbsPath]) -> Result<(), Fault> {
+    for path in mounts {
+        let kept = if *path == AbsPath::root() { second_root(state)? } else { own_memory(state, path)? };
+        state.live.push(kept);
+    }
+    Ok(())
+}
+
+fn own_memory(state: &State, path: &AbsPath) -> Result<OwnedFd, Fault> {
+    let own = state.own.iter().rev().find(|(known, _)| known == path).map(|(_, mount)| mount);
+    let own = own.ok_or(Fault::new(Call::Dup, Errno::ENOENT))?;
+    rustix::io::fcntl_dupfd_cloexec(own, 3).call(Call::Dup)
+}
+
 /// It is attached to the old root, with which it leaves the namespace: its descriptor then is the
 /// only way to it. (Closing the descriptor of one that was never attached waits for an RCU grace
 /// period, 0.1 ms at the end of each jail.) The host's /proc is there: [`State::new`] has opened it.
-pub fn keep_live(state: &mut State) -> Result<(), Fault> {
+fn second_root(state: &State) -> Result<OwnedFd, Fault> {
     let flags =
         OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC | OpenTreeFlags::AT_EMPTY_PATH;
     let live = rustix::mount::open_tree(state.root()?, "", flags).call(Call::OpenTree)?;
     rustix::mount::move_mount(&live, "", CWD, "/proc", MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH)
         .call(Call::MoveMount)?;
-    state.live = Some(live);
-    Ok(())
+    Ok(live)
 }
 
 /// The new root becomes `/` and the old one, with every mount of the host, leaves this namespace:

@@ -65,7 +65,16 @@ fn places_in_root(facts: &mut Facts, spec: &Spec, assumed: &mut Vec<String>) {
             if path == place {
                 assumed.push(format!("the root has {path}"));
             }
-            let end = End { path: path.clone(), kind, size: 0, mode: 0o755, uid: 0, gid: 0, untrusted: None };
+            let end = End {
+                path: path.clone(),
+                kind,
+                size: 0,
+                mode: 0o755,
+                uid: 0,
+                gid: 0,
+                untrusted: None,
+                guarded: false,
+            };
             facts.inside.insert(path, PathFact { hops: Vec::new(), end: Ok(end) });
         }
     }
@@ -139,6 +148,7 @@ fn there(
     let owner = if in_range { SOMEBODY } else { 0 };
     let hops = if followed { std::mem::take(&mut fact.hops) } else { Vec::new() };
     let path = if followed { stop.path.clone() } else { path.clone() };
-    let end = End { path, kind, size: 0, mode: 0o755, uid: owner, gid: owner, untrusted: None };
+    let end =
+        End { path, kind, size: 0, mode: 0o755, uid: owner, gid: owner, untrusted: None, guarded: false };
     *fact = PathFact { hops, end: Ok(end) };
 }

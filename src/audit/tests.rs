@@ -31,6 +31,7 @@ fn bare_host(spec: &crate::spec::Spec) -> Facts {
             uid: 0,
             gid: 0,
             untrusted: None,
+            guarded: false,
         };
         let end = if there { Ok(end) } else { Err(Stop { errno: 2, path: path.clone() }) };
         (path.clone(), PathFact { hops: Vec::new(), end })

@@ -61,6 +61,7 @@ const SYNOPSIS: &[(&str, &str)] = &[
     ("exec", "[\\fB\\-\\-root\\fR|\\fB\\-\\-host\\-tools\\fR] \\fINAME\\fR \\-\\- \\fICOMMAND\\fR..."),
     ("stop", "\\fINAME\\fR... [\\fB\\-\\-timeout\\fR \\fISECONDS\\fR]"),
     ("reload", "\\fINAME\\fR..."),
+    ("refresh", "\\fINAME\\fR..."),
     ("signal", "\\fINAME\\fR \\fISIGNAL\\fR"),
     (
         "systemd",

@@ -11,6 +11,7 @@ mod help;
 pub mod output;
 mod page;
 mod ps;
+mod refresh;
 mod run;
 mod specs;
 mod stop;
@@ -95,6 +96,7 @@ fn tell(cli: &Cli, words: &[String], sources: &mut Sources) -> Result<Ended, Pro
             return exec::exec(name, &wanted, sources);
         }
         Some(Action::Reload { names }) => return stop::reload(names),
+        Some(Action::Refresh { names }) => return refresh::refresh(names, sources),
         Some(Action::Signal { name, signal }) => return stop::signal(name, signal),
         Some(Action::Specs { blocks }) => specs::table(*blocks),
         Some(Action::Help { topic }) => help::help(topic.as_deref())?,

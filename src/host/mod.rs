@@ -7,6 +7,7 @@ mod elf;
 mod inside;
 mod kernel;
 mod libraries;
+mod list;
 mod passed;
 mod paths;
 pub mod ports;
@@ -16,7 +17,7 @@ mod users;
 
 pub use paths::open_to_others;
 
-use crate::jail::facts::{Caller, Facts, Mapped, Questions};
+use crate::jail::facts::{Caller, Facts, Listing, Mapped, PathFact, Questions};
 use crate::jail::path::AbsPath;
 use crate::problem::{Problem, Problems};
 use log::trace;
@@ -57,6 +58,16 @@ pub fn answer(questions: &Questions) -> Result<Facts, Problems> {
     }
     for path in &questions.paths {
         facts.paths.insert(path.clone(), paths::walk(path, facts.caller.uid));
+    }
+    for path in &questions.listings {
+        let end = facts.paths.get(path).and_then(|fact| fact.end.as_ref().ok()).map(|end| end.path.clone());
+        let Some((end, listing)) = end.and_then(|end| list::list(&end).map(|listing| (end, listing))) else {
+            continue;
+        };
+        for child in listing.names.iter().map(|name| end.join(name)) {
+            facts.paths.entry(child.clone()).or_insert_with(|| paths::walk(&child, facts.caller.uid));
+        }
+        facts.listings.insert(path.clone(), listing);
     }
     for path in &questions.programs {
         facts.programs.insert(path.clone(), programs::program(path, questions, facts.caller.uid));
@@ -109,6 +120,16 @@ pub fn user_names() -> BTreeMap<u32, String> {
         Some((fields.nth(1)?.parse().ok()?, name))
     };
     text.lines().filter_map(user).collect()
+}
+
+/// Looks at one path again, as [`answer`] does. `caller` is trusted as root is.
+pub fn look(path: &AbsPath, caller: u32) -> PathFact {
+    paths::walk(path, caller)
+}
+
+/// What is in a directory; `None` if it cannot be listed. Its path has no links.
+pub fn list(directory: &AbsPath) -> Option<Listing> {
+    list::list(directory)
 }
 
 fn caller(problems: &mut Problems) -> Caller {

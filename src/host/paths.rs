@@ -14,13 +14,14 @@ const MOST_LINKS: usize = 40;
 
 /// Looks at a path. `caller` is trusted as root is: rootless, it is the jail's owner.
 pub fn walk(path: &AbsPath, caller: u32) -> PathFact {
-    // Mostly there is no link: one call.
+    // Mostly it is a directory, and there is no link: one call.
     let flags = OFlags::PATH | OFlags::CLOEXEC;
     let resolve = ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
     if let Ok(fd) = rustix::fs::openat2(CWD, path.as_str(), flags, Mode::empty(), resolve)
         && let Ok(stat) = rustix::fs::fstat(&fd)
         && let Some(kind) = kind(&stat)
-        && !is_secret(kind, &stat)
+        // Of a file it matters who may read it, and who could have put it there.
+        && kind != FileKind::File
     {
         return PathFact { hops: Vec::new(), end: Ok(end(path.clone(), kind, &stat)) };
     }
@@ -54,7 +55,7 @@ fn kind(stat: &Stat) -> Option<FileKind> {
 fn end(path: AbsPath, kind: FileKind, stat: &Stat) -> End {
     let size = u64::try_from(stat.st_size).unwrap_or(0);
     let (mode, uid, gid) = (stat.st_mode & 0o7777, stat.st_uid, stat.st_gid);
-    End { path, kind, size, mode, uid, gid, untrusted: None }
+    End { path, kind, size, mode, uid, gid, untrusted: None, guarded: false }
 }
 
 /// A file that not everybody may read: it matters who could have put it there.
@@ -67,6 +68,7 @@ fn slowly(top: Directory, path: &AbsPath, caller: u32, hops: &mut Vec<Hop>) -> R
     let mut here = AbsPath::root();
     // The directories from `/` to `here`, so that `..` in a link goes where it really leads.
     let mut above: Vec<Directory> = vec![top];
+    let mut guarded = false;
     while let Some(name) = rest.pop() {
         match name.as_str() {
             "" | "." => continue,
@@ -107,11 +109,13 @@ fn slowly(top: Directory, path: &AbsPath, caller: u32, hops: &mut Vec<Hop>) -> R
             // Also a hard link to a file of root's: the sticky bit does not help.
             let untrusted = parent.planted.clone().or_else(|| parent.open.then(|| here.clone()));
             let untrusted = untrusted.filter(|_| is_secret(kind, &stat));
-            return Ok(End { untrusted, ..end(next, kind, &stat) });
+            let guarded = guarded || !may_read(&fd, &stat, caller);
+            return Ok(End { untrusted, guarded, ..end(next, kind, &stat) });
         }
         if FileType::from_raw_mode(stat.st_mode) != FileType::Directory {
             return Err(stop(Errno::NOTDIR));
         }
+        guarded |= !may_read(&fd, &stat, caller);
         let directory = parent.enter(fd, &stat, &next, caller);
         above.push(directory);
         here = next;
@@ -119,7 +123,7 @@ fn slowly(top: Directory, path: &AbsPath, caller: u32, hops: &mut Vec<Hop>) -> R
     let last = above.pop().ok_or(Stop { errno: Errno::NOTDIR.raw_os_error(), path: here.clone() })?;
     let stat =
         rustix::fs::fstat(&last.fd).map_err(|e| Stop { errno: e.raw_os_error(), path: here.clone() })?;
-    Ok(end(here, FileKind::Directory, &stat))
+    Ok(End { guarded, ..end(here, FileKind::Directory, &stat) })
 }
 
 /// The topmost directory on the way to `path` (links included, and itself) in which others than root
@@ -147,6 +151,24 @@ pub fn open_to_others(path: &AbsPath, caller: u32) -> Result<Option<AbsPath>, St
         here = here.enter(fd, &stat, &walked, caller);
     }
     Ok(here.untrusted)
+}
+
+/// Whether `caller` may read a file, or list and search a directory, without any capability. (An
+/// access list can only be asked whether it is there; it is then taken to forbid.)
+fn may_read(fd: &OwnedFd, stat: &Stat, caller: u32) -> bool {
+    let wanted = if FileType::from_raw_mode(stat.st_mode) == FileType::Directory { 0o5 } else { 0o4 };
+    if stat.st_uid == caller {
+        return stat.st_mode >> 6 & wanted == wanted;
+    }
+    let others = stat.st_mode & wanted == wanted;
+    let group = stat.st_mode >> 3 & wanted == wanted;
+    match (others, group) {
+        (true, true) => true,
+        (false, false) => false,
+        _ if has_acl(fd) => false,
+        _ if stat.st_gid == rustix::process::getegid().as_raw() => group,
+        _ => others,
+    }
 }
 
 struct Directory {

@@ -42,13 +42,18 @@ pub fn ask(spec: &Spec, name: &str) -> Questions {
             questions.paths.push(path);
         }
     };
+    let mut listings = Vec::new();
     for entry in spec.files.read.iter().chain(&spec.files.write) {
         let path = AbsPath::new(&entry.value.path).ok();
         if entry.value.create.is_some() {
             add(path.as_ref().and_then(AbsPath::parent));
         }
+        if entry.value.follow && !entry.value.bind {
+            listings.extend(path.clone());
+        }
         add(path);
     }
+    questions.listings = listings;
     for device in &spec.files.dev {
         add(device_path(&device.value).and_then(|path| AbsPath::new(&path).ok()));
     }

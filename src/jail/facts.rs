@@ -15,6 +15,8 @@ pub struct Questions {
     pub groups: Vec<String>,
     /// Users whose supplementary groups matter are asked through `users`.
     pub paths: Vec<AbsPath>,
+    /// Directories whose files may be shown one by one.
+    pub listings: Vec<AbsPath>,
     /// Links at the top that are mirrored when their target is shown (`/bin`, `/lib`, `/var/run`).
     pub links: Vec<AbsPath>,
     /// Directories in which a socket is to be made.
@@ -50,6 +52,8 @@ pub struct Facts {
     pub groups: BTreeMap<String, Option<Group>>,
     /// By the path asked for.
     pub paths: BTreeMap<AbsPath, PathFact>,
+    /// By the directory asked for, if it is one; what is in it is in `paths`, by its path without links.
+    pub listings: BTreeMap<AbsPath, Listing>,
     /// By the path asked for in `inside`: every link is taken relative to the root directory.
     pub inside: BTreeMap<AbsPath, PathFact>,
     /// Targets of those `links` that exist.
@@ -195,6 +199,15 @@ pub struct Group {
     pub gid: u32,
 }
 
+/// What is in a directory.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Listing {
+    /// Regular files and links, in order.
+    pub names: Vec<String>,
+    /// It has directories, too.
+    pub directories: bool,
+}
+
 /// A host path and every symbolic link on the way.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct PathFact {
@@ -234,6 +247,8 @@ pub struct End {
     /// For a regular file that not everybody may read: a directory on the way in which others than
     /// root (rootless: than root and the caller) could have put any file in its place, if any.
     pub untrusted: Option<AbsPath>,
+    /// The file, or a directory on the way, may not be read by who asks, going by owner and mode alone.
+    pub guarded: bool,
 }
 
 /// What a path is.

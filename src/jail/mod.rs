@@ -10,6 +10,7 @@ pub mod facts;
 mod feature;
 mod forking;
 pub mod identity;
+pub mod live;
 pub mod network;
 pub mod notify;
 pub mod path;
@@ -24,6 +25,7 @@ mod user_namespace;
 use crate::problem::{At, Span};
 use crate::seccomp::Policy;
 use crate::spec::{Rlimit, TmpfsEntry};
+use live::LiveSource;
 use network::Network;
 use notify::Notify;
 use path::AbsPath;
@@ -40,6 +42,8 @@ pub struct Jail {
     pub root: Root,
     /// What is placed where, parents before children, one place each.
     pub places: Vec<Place>,
+    /// Which of them follow the host while the jail runs.
+    pub live: Vec<LiveSource>,
     /// Which namespaces are new.
     pub namespaces: Namespaces,
     /// The only files and directories from which programs are executed, without links; `None`: all

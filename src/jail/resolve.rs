@@ -40,7 +40,7 @@ pub fn resolve(name: &str, spec: &Spec, facts: &Facts, without: &[Feature]) -> R
     // Files are looked at also without a user or a command: all that is wrong is said at once.
     let owner = identity.clone().unwrap_or_else(unknown);
     let process = context.process(spec, identity, &namespaces);
-    let (root, places) = tree::build(spec, facts, &owner, &namespaces, &mut context.problems);
+    let (root, places, live) = tree::build(spec, facts, &owner, &namespaces, &mut context.problems);
     let notify = context.notify(&namespaces, &places);
     let exec = match (&process, &privileges) {
         (Some(process), Some(privileges)) => {
@@ -60,6 +60,7 @@ pub fn resolve(name: &str, spec: &Spec, facts: &Facts, without: &[Feature]) -> R
             process,
             root,
             places,
+            live,
             namespaces,
             network,
             notify,

@@ -7,33 +7,47 @@
 
 mod image;
 mod links;
+mod live;
 mod nesting;
 mod system;
 
 use super::ask::checked;
 use super::facts::{End, Facts, FileKind, Hop, PathFact};
+use super::live::LiveSource;
 use super::path::AbsPath;
 use super::range::Range;
 use super::user_namespace::unwritable;
 use super::{BindKind, Identity, Ids, Namespaces, Place, Root, What, tmpfs_defaults};
 use crate::problem::{At, Problem, Problems, Span};
 use crate::spec::{self, Owner, PathEntry, Spec};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Regular files up to this size are copied; larger ones must be bound, and say so.
 pub const COPY_LIMIT: u64 = 1 << 20;
 
-/// Places of a spec, parents before children.
+/// Places of a spec, parents before children, and which of them follow the host.
 pub fn build(
     spec: &Spec,
     facts: &Facts,
     identity: &Identity,
     namespaces: &Namespaces,
     problems: &mut Problems,
-) -> (Root, Vec<Place>) {
+) -> (Root, Vec<Place>, Vec<LiveSource>) {
     let (places, mount_points) = (BTreeMap::new(), BTreeMap::new());
     let range = namespaces.range;
-    let mut tree = Tree { facts, identity, range, places, foreign: None, mount_points, problems };
+    let (live, kept_links) = (Vec::new(), BTreeSet::new());
+    let mut tree = Tree {
+        facts,
+        identity,
+        range,
+        places,
+        foreign: None,
+        mount_points,
+        live,
+        kept_links,
+        watched: namespaces.pid,
+        problems,
+    };
     let root = tree.root(spec);
     for entry in &spec.files.link {
         let target = entry.value.to.clone();
@@ -60,9 +74,10 @@ pub fn build(
     tree.drop_covered();
     tree.check_nesting();
     tree.add_parents();
+    let live = tree.live();
     let mut places: Vec<Place> = tree.places.into_values().collect();
     places.sort_by(|a, b| (a.path.depth(), &a.path).cmp(&(b.path.depth(), &b.path)));
-    (root, places)
+    (root, places, live)
 }
 
 pub(super) struct Tree<'a> {
@@ -74,6 +89,12 @@ pub(super) struct Tree<'a> {
     foreign: Option<(AbsPath, Span)>,
     /// Places that this directory has itself, without links, to be mounted on.
     mount_points: BTreeMap<AbsPath, FileKind>,
+    /// Sources of copies.
+    live: Vec<LiveSource>,
+    /// Links that lead to something else than copies: as it does not follow the host, neither do they.
+    kept_links: BTreeSet<AbsPath>,
+    /// A process of jail stays outside.
+    watched: bool,
     problems: &'a mut Problems,
 }
 
@@ -209,7 +230,11 @@ impl Tree<'_> {
         if !self.may_hand_over(&end, entry) {
             return;
         }
+        if !write && self.is_link_directory(&path, &end, e) {
+            return self.show_links(&path, &end, entry, inside);
+        }
         if let Some(what) = self.shown(&end, entry, write) {
+            self.note(&path, &end, entry, matches!(what, What::Copy { .. }));
             self.place(inside, Some(entry.at), what);
         }
     }

@@ -3,6 +3,7 @@
 //! Must not know: how a step is done. A new kind of place is one arm in [`place_steps`].
 #![forbid(unsafe_code)]
 
+use super::live::{live, mounts};
 use super::{
     Access, Attributes, ExpectedMount, ExpectedProcess, Phase, Plan, Planned, Step, Supervision, TmpfsLimits,
     TreeKind, Unshared, UserMap,
@@ -52,18 +53,12 @@ pub fn build(jail: &Jail) -> Plan {
             reload_signal: jail.process.reload_signal,
             stop_timeout: jail.process.stop_timeout,
             terminal: jail.process.terminal,
-            live_files: live_files(jail),
             forking: jail.process.forking,
         },
         main_pid_file: jail.process.main_pid_file.clone(),
+        live: live(jail),
         given_up: jail.given_up.clone(),
     }
-}
-
-/// Whether there are copies to be kept like the host's files, and a process outside to do it.
-fn live_files(jail: &Jail) -> bool {
-    let copies = jail.places.iter().any(|p| matches!(p.what, What::Copy { .. }));
-    copies && jail.namespaces.pid && jail.root == Root::Skeleton
 }
 
 /// The program's supplementary groups; `None`: the caller's, which were given up to it.
@@ -146,7 +141,9 @@ impl Steps {
             Root::Skeleton => {
                 self.add(Step::NewRoot(ROOT_LIMITS), None);
                 self.expect(&AbsPath::root(), READ_ONLY, Some("tmpfs"));
-                self.rules.push((AbsPath::root(), Access::List));
+                // A link on the host may come to lead to a directory that is not there yet.
+                let access = if jail.live.is_empty() { Access::List } else { Access::Read };
+                self.rules.push((AbsPath::root(), access));
                 true
             }
             Root::Directory { source, write, at } => {
@@ -168,8 +165,9 @@ impl Steps {
         if let (Some(notify), true) = (&jail.notify, jail.namespaces.pid) {
             self.add(Step::NotifySocket(notify.clone()), None);
         }
-        if live_files(jail) {
-            self.add(Step::KeepLive, None);
+        let mounts = mounts(jail);
+        if !mounts.is_empty() && jail.namespaces.pid {
+            self.add(Step::KeepLive { mounts }, None);
         }
         self.add(Step::PivotRoot, None);
         if ours {

@@ -73,17 +73,17 @@ pub fn plan(plan: &Plan, who: &As, command: &[String], terminal: bool) -> Option
             reload_signal: crate::jail::signals::HUP,
             stop_timeout: 0,
             terminal,
-            live_files: false,
             forking: false,
             ..plan.supervision
         },
         main_pid_file: None,
+        live: super::Live::default(),
         given_up: plan.given_up.clone(),
     })
 }
 
 /// The namespaces that a plan's jail has for itself.
-fn joined(plan: &Plan) -> Joined {
+pub fn joined(plan: &Plan) -> Joined {
     let mut joined = Joined { user: false, pid: plan.supervision.pid_namespace, others: None };
     for planned in &plan.steps {
         match &planned.step {
@@ -126,7 +126,7 @@ fn confinement(planned: &Planned, command: &[String], terminal: bool) -> Option<
         | Step::Tmpfs { .. }
         | Step::Devpts { .. }
         | Step::Proc { .. }
-        | Step::KeepLive
+        | Step::KeepLive { .. }
         | Step::PivotRoot
         | Step::SealRoot
         | Step::CheckMounts(_)

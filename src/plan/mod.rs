@@ -6,11 +6,13 @@
 
 pub mod build;
 pub mod enter;
+pub mod live;
 mod payload;
 mod phase;
 pub mod print;
 pub mod view;
 
+pub use live::Live;
 pub use payload::{ExpectedMount, ExpectedProcess, Joined, TreeKind, UserMap};
 pub use phase::{PHASES, Phase};
 
@@ -33,6 +35,8 @@ pub struct Plan {
     pub supervision: Supervision,
     /// Where pid 1 reads who the main process is, once the first one has ended.
     pub main_pid_file: Option<AbsPath>,
+    /// Which copies follow the host's files.
+    pub live: Live,
     /// Promises that do not hold, on purpose.
     pub given_up: Vec<GivenUp>,
 }
@@ -59,8 +63,6 @@ pub struct Supervision {
     pub stop_timeout: u64,
     /// The program gets a pseudo-terminal of its own, relayed by the outer process.
     pub terminal: bool,
-    /// Some files are copies: the outer process keeps a writable descriptor of their tmpfs.
-    pub live_files: bool,
     /// The jail may outlive its first process.
     pub forking: bool,
 }
@@ -294,8 +296,11 @@ pub enum Step {
     },
     /// Bind the socket on which the outer process hears the program, see [`Notify`].
     NotifySocket(Notify),
-    /// Keep a writable clone of the root tmpfs for the outer process.
-    KeepLive,
+    /// Keep a writable descriptor of each memory file system that copies can be in, for the outer process.
+    KeepLive {
+        /// Where they are, inside.
+        mounts: Vec<AbsPath>,
+    },
     /// The new root becomes `/`; the old one is detached.
     PivotRoot,
     /// `/` becomes read-only.

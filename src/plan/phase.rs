@@ -78,7 +78,7 @@ impl Step {
             | Devpts { .. }
             | Proc { .. }
             | NotifySocket(_)
-            | KeepLive
+            | KeepLive { .. }
             | PivotRoot
             | SealRoot
             | CheckMounts(_)

@@ -4,10 +4,11 @@
 #![forbid(unsafe_code)]
 
 use super::build::{FIRST_PASSED, in_phase};
-use super::{Access, Attributes, PHASES, Plan, Planned, Step, TreeKind, Unshared};
+use super::{Access, Attributes, Live, PHASES, Plan, Planned, Step, TreeKind, Unshared};
 use crate::jail::Ids;
 use crate::jail::network::{Endpoint, Listen, TcpPorts};
 use crate::jail::notify::Notify;
+use crate::jail::path::AbsPath;
 use crate::jail::range::{Owners, Range};
 use crate::jail::resolve::CAPABILITIES;
 use crate::jail::signals;
@@ -90,6 +91,24 @@ fn supervision(plan: &Plan) -> Vec<String> {
     if rules.terminal {
         lines.push("the program has a terminal of its own, relayed to the caller's".into());
     }
+    lines.extend(live(&plan.live));
+    lines
+}
+
+/// What follows the host, and what the outer process keeps for it.
+fn live(live: &Live) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    for (reload, then) in [(false, ""), (true, ", then the program gets its reload signal")] {
+        let followed = live.sources.iter().filter(|source| source.reload == reload && !source.directory);
+        let names: Vec<String> = followed.map(|source| printable(source.path.as_str())).collect();
+        if !names.is_empty() {
+            lines.push(format!("copies follow the host's files{then}: {}", names.join(" ")));
+        }
+    }
+    if live.capabilities != 0 {
+        let words = capability_words(live.capabilities);
+        lines.push(format!("for that the outer process keeps {words}, beside KILL"));
+    }
     lines
 }
 
@@ -154,7 +173,10 @@ pub fn describe(step: &Step) -> String {
             format!("proc {path}, {subset}, others hidden")
         }
         Step::NotifySocket(n) => format!("socket {}, passed on to {}", n.inside, n.manager),
-        Step::KeepLive => "keep a writable view of the copies outside".into(),
+        Step::KeepLive { mounts } => {
+            let mounts: Vec<&str> = mounts.iter().map(AbsPath::as_str).collect();
+            format!("keep a writable view of the copies outside: {}", mounts.join(" "))
+        }
         Step::PivotRoot => "pivot into the new root, detach the old one".into(),
         Step::SealRoot => "make / read-only".into(),
         Step::CheckMounts(expected) => {
@@ -388,6 +410,10 @@ pub fn json(plan: &Plan, sources: &Sources) -> String {
             "terminal": rules.terminal,
             "forking": rules.forking,
             "main-pid-file": plan.main_pid_file.as_ref().map(|file| file.as_str()),
+        },
+        "live": {
+            "files": plan.live.sources.iter().filter(|s| !s.directory).map(|s| s.path.as_str()).collect::<Vec<_>>(),
+            "capabilities": capability_words(plan.live.capabilities),
         },
         "given-up": plan.given_up.iter().map(|g| json!({ "what": g.what, "by": g.by })).collect::<Vec<_>>(),
     });

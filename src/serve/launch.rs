@@ -78,7 +78,7 @@ pub fn supervised(
     });
     let child = cloned.map_err(early(Call::Clone))?;
     drop((inheritance, held));
-    let (created, socket_files) = state.abandon();
+    let made = state.abandon();
     let stopped = match (report.failure, report.init, report.executing) {
         (Some(failure), _, _) => Stopped::Step(failure),
         (None, Some(errno), _) => Stopped::Init(errno),
@@ -88,19 +88,20 @@ pub fn supervised(
             if let Some(Err(errno)) = pid_file.as_mut().map(PidFile::show) {
                 eprintln!("jail: the pid file could not be put in its place: {}", errno.desc());
             }
-            let ended = Outer::new(plan, child, ours, signals, relay, notify).attend(registration);
+            let outer = Outer::new(plan, child, ours, signals, relay, notify, made.copied);
+            let ended = outer.attend(registration);
             if ended.is_err() {
-                undo(plan, &created);
+                undo(plan, &made.directories);
             }
-            sockets::remove(&socket_files);
+            sockets::remove(&made.sockets);
             return ended;
         }
     };
     if let Err(errno) = process::wait_for(child, true) {
         log::debug!("waitpid: {errno}");
     }
-    undo(plan, &created);
-    sockets::remove(&socket_files);
+    undo(plan, &made.directories);
+    sockets::remove(&made.sockets);
     Err(stopped)
 }
 

@@ -87,6 +87,14 @@ impl Machine {
         Action::Forward(self.rules.stop_signal)
     }
 
+    /// The program's surroundings have changed: it gets its reload signal, unless it is to stop.
+    pub fn reload(&self) -> Action {
+        match self.state {
+            State::Running => Action::Forward(self.rules.reload_signal),
+            State::Stopping { .. } | State::Killed => Action::Nothing,
+        }
+    }
+
     /// Asked again and again, the first deadline holds.
     fn stop(&mut self, now: u64) {
         if self.state == State::Running {
@@ -127,7 +135,6 @@ mod tests {
             reload_signal: libc::SIGUSR2,
             stop_timeout: timeout,
             terminal,
-            live_files: false,
             forking: false,
         })
     }

@@ -1,10 +1,10 @@
 //! The long-lived parents of a program: the outer process and pid 1.
 //!
 //! `machine` decides (pure), `wire` is what the two say to each other (pure), `launch` starts the
-//! jail, `outer` attends to it, `enter` starts a command in a running one, `terminal` relays a
-//! pseudo-terminal, `notify` passes messages on to the service manager, `members` knows the jail's
-//! processes, `pid_file` says which process the outer one is, `janitor` undoes what a failed start in place
-//! has made. Must not know: the spec, or what any step does.
+//! jail, `outer` attends to it, `live` keeps copies like the host's files, `enter` starts a command in a
+//! running one, `terminal` relays a pseudo-terminal, `notify` passes messages on to the service manager,
+//! `members` knows the jail's processes, `pid_file` says which process the outer one is, `janitor` undoes
+//! what a failed start in place has made. Must not know: the spec, or what any step does.
 //!
 //! ```text
 //!  outer ---clone(new namespaces)---> first process: sets up, drops privileges
@@ -16,12 +16,14 @@
 pub mod enter;
 mod janitor;
 mod launch;
+pub mod live;
 pub mod machine;
 mod members;
 mod notify;
 mod outer;
 mod pid_file;
 pub mod prober;
+pub mod refresh;
 mod sockets;
 pub mod terminal;
 pub mod wire;

@@ -2,8 +2,10 @@
 //!
 //! Must not know: how the jail is set up. It keeps the caller's place in the process tree, so that
 //! a service manager sees one process that behaves like the program. Once the program runs it holds
-//! CAP_KILL alone, which the kernel also asks for when pid 1 is to die with this process.
+//! CAP_KILL, which the kernel also asks for when pid 1 is to die with this process, and beside it only
+//! what live files need.
 
+use super::live::LiveFiles;
 use super::machine::{Action, Machine};
 use super::members::Members;
 use super::notify::Notify;
@@ -11,6 +13,9 @@ use super::terminal::Relay;
 use super::wire::{self, Ended, Message};
 use super::{Outcome, Registration, Stopped};
 use crate::apply;
+use crate::apply::live::Copied;
+use crate::jail::path::AbsPath;
+use crate::plan::live::MOST_MOUNTS;
 use crate::plan::{Plan, Step};
 use crate::problem::printable;
 use crate::registry::processes;
@@ -24,7 +29,7 @@ use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
 use std::time::Instant;
 
 /// Everything the outer process holds while the jail lives.
-pub struct Outer {
+pub struct Outer<'a> {
     /// Pid 1, by its number outside.
     child: i32,
     /// The main process. `None`: everything has ended before it could be handed over, or the first one
@@ -45,38 +50,52 @@ pub struct Outer {
     signals: OwnedFd,
     relay: Option<Relay>,
     machine: Machine,
-    /// Writable clone of the root tmpfs, through which copies are replaced when the host's files
-    /// change.
-    live: Option<OwnedFd>,
+    /// Copies that follow the host's files.
+    live: Option<LiveFiles<'a>>,
+    /// Capabilities kept beside CAP_KILL.
+    kept: u64,
     begin: Instant,
 }
 
-impl Outer {
+impl<'a> Outer<'a> {
     /// For a jail whose program was just executed and whose pid 1 is `child`.
     pub fn new(
-        plan: &Plan,
+        plan: &'a Plan,
         child: i32,
         socket: OwnedFd,
         signals: OwnedFd,
         relay: Option<Relay>,
         notify: Option<Notify>,
+        copied: Vec<(AbsPath, Copied)>,
     ) -> Self {
         // Nothing if it was killed before it could hand over.
         let received = receive_with_descriptors(&socket, &mut [0; wire::SIZE]);
         let mut received = received.map_or(Vec::new(), |(_, descriptors)| descriptors).into_iter();
-        let (program, live) = (received.next(), received.next());
+        let program = received.next();
+        let mounts: Vec<OwnedFd> = received.collect();
+        // As many as there must be, or all has ended before it could be handed over.
+        let live = !mounts.is_empty() && mounts.len() == plan.live.mounts.len();
+        let live = live.then(|| LiveFiles::new(plan, mounts, copied));
+        let kept = plan.live.capabilities;
         let listening = notify.is_some() || plan.supervision.forking;
         let members = listening.then(|| Members::of(child));
-        Outer { program, members, notify, listening, live, ..Outer::of(plan, child, socket, signals, relay) }
+        let outer = Outer::of(plan, child, socket, signals, relay);
+        Outer { program, members, notify, listening, live, kept, ..outer }
     }
 
     /// For a command that has joined a running jail, as `child` of this process.
-    pub fn beside(plan: &Plan, child: i32, socket: OwnedFd, signals: OwnedFd, relay: Option<Relay>) -> Self {
+    pub fn beside(
+        plan: &'a Plan,
+        child: i32,
+        socket: OwnedFd,
+        signals: OwnedFd,
+        relay: Option<Relay>,
+    ) -> Self {
         let program = process::descriptor(child).inspect_err(|errno| log::warn!("pidfd_open: {errno}")).ok();
         Outer { program, ..Outer::of(plan, child, socket, signals, relay) }
     }
 
-    fn of(plan: &Plan, child: i32, socket: OwnedFd, signals: OwnedFd, relay: Option<Relay>) -> Self {
+    fn of(plan: &'a Plan, child: i32, socket: OwnedFd, signals: OwnedFd, relay: Option<Relay>) -> Self {
         Outer {
             child,
             program: None,
@@ -91,6 +110,7 @@ impl Outer {
             relay,
             machine: Machine::new(plan.supervision),
             live: None,
+            kept: 0,
             begin: Instant::now(),
         }
     }
@@ -123,6 +143,10 @@ impl Outer {
                 relay.copy();
             }
             self.pass_notifications_on();
+            let now = self.now();
+            if self.live.as_mut().is_some_and(|live| live.attend(now)) {
+                self.act(self.machine.reload());
+            }
             match process::wait_for(self.child, false) {
                 Ok(None) => {}
                 Ok(Some(status)) => break self.ended(status),
@@ -132,7 +156,7 @@ impl Outer {
         if let Some(relay) = &mut self.relay {
             relay.finish();
         }
-        log::debug!("ended: {outcome:?}; live files were kept: {}", self.live.is_some());
+        log::debug!("ended: {outcome:?}");
         Ok(outcome)
     }
 
@@ -150,7 +174,7 @@ impl Outer {
 
     /// The program runs: keep nothing that waiting does not need.
     fn release(&self) -> Result<(), Errno> {
-        apply::keep_only_kill()?;
+        apply::keep_only_kill_and(self.kept)?;
         process::trim_memory();
         if self.relay.is_none()
             && let Err(error) = release_standard_streams()
@@ -162,7 +186,9 @@ impl Outer {
 
     /// The socket is mostly not waited for: what comes on it is followed by pid 1's end.
     fn wait_for_event(&self) {
-        let timeout = match self.machine.wait(self.now()) {
+        let now = self.now();
+        let live = self.live.as_ref().and_then(|live| live.wait(now));
+        let timeout = match self.machine.wait(now).into_iter().chain(live).min() {
             None => PollTimeout::NONE,
             Some(ms) => PollTimeout::try_from(ms).unwrap_or(PollTimeout::MAX),
         };
@@ -170,6 +196,7 @@ impl Outer {
         waiting.extend(self.relay.iter().flat_map(Relay::waiting));
         waiting.extend(self.notify.iter().map(Notify::waiting));
         waiting.extend(self.listening.then(|| PollFd::new(self.socket.as_fd(), PollFlags::POLLIN)));
+        waiting.extend(self.live.as_ref().and_then(LiveFiles::waiting));
         // Whatever ended the wait, every source is asked without blocking afterwards.
         if let Err(errno) = poll(&mut waiting, timeout)
             && errno != Errno::EINTR
@@ -325,7 +352,7 @@ fn receive(socket: &OwnedFd) -> Option<(Option<Message>, Vec<OwnedFd>)> {
 
 fn receive_with_descriptors(socket: &OwnedFd, buffer: &mut [u8]) -> nix::Result<(usize, Vec<OwnedFd>)> {
     let mut slices = [IoSliceMut::new(buffer)];
-    let mut space = cmsg_space!([RawFd; 2]);
+    let mut space = cmsg_space!([RawFd; 1 + MOST_MOUNTS]);
     let flags = MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_CMSG_CLOEXEC;
     let received = recvmsg::<()>(socket.as_raw_fd(), &mut slices, Some(&mut space), flags)?;
     let raw = received.cmsgs()?.flat_map(|message| match message {

@@ -138,6 +138,15 @@ pub enum Owner {
     Process,
 }
 
+/// `on-change`: what is done when a copied file has changed on the host.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum OnChange {
+    /// The copy is replaced.
+    Nothing,
+    /// The copy is replaced, and the program gets its reload signal.
+    Reload,
+}
+
 /// An entry of `read` or `write`.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct PathEntry {
@@ -151,6 +160,8 @@ pub struct PathEntry {
     pub bind: bool,
     /// Follow symbolic links that others than root could have made.
     pub follow: bool,
+    /// What is done when the copy was replaced; `None`: nothing.
+    pub on_change: Option<OnChange>,
     /// Owner of the copy, or of the directory that `create` makes.
     pub owner: Option<Owner>,
     /// Mode of the copy.

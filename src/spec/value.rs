@@ -10,7 +10,7 @@ mod scalar;
 mod tests;
 
 use super::keys::{About, Word, place, words};
-use super::{NetworkMode, Owner, Proc, SystemCallAction};
+use super::{NetworkMode, OnChange, Owner, Proc, SystemCallAction};
 use crate::problem::{At, Problem, Problems, Span, did_you_mean};
 use std::fmt::Display;
 use std::ops::{Range, RangeInclusive};
@@ -42,6 +42,11 @@ impl Word for SystemCallAction {
         ("kill", SystemCallAction::Kill),
         ("log", SystemCallAction::Log),
     ];
+}
+
+impl Word for OnChange {
+    const WORDS: &'static [(&'static str, Self)] =
+        &[("nothing", OnChange::Nothing), ("reload", OnChange::Reload)];
 }
 
 impl Word for Owner {

@@ -187,10 +187,10 @@ fn plan(steps: Vec<Step>) -> Plan {
             reload_signal: 1,
             stop_timeout: 0,
             terminal: true,
-            live_files: false,
             forking: false,
         },
         main_pid_file: None,
+        live: crate::plan::Live::default(),
         given_up: vec![GivenUp { what: "ipc namespace".into(), by: "share-namespaces".into(), at: None }],
     }
 }

@@ -82,6 +82,14 @@ pub fn tests() -> Vec<Test> {
         tests.push(test(Root, format!("life::root::{name}"), move || body(false)));
         tests.push(test(Rootless, format!("life::rootless::{name}"), move || body(true)));
     }
+    for (name, stranger) in [("root", false), ("rootless", true)] {
+        tests.push(test(Root, format!("life::{name}::refresh_replaces_copies_in_place"), move || {
+            refresh_replaces_copies(stranger, true);
+        }));
+        tests.push(test(Root, format!("life::{name}::refresh_replaces_copies"), move || {
+            refresh_replaces_copies(stranger, false);
+        }));
+    }
     tests.push(test(Root, "life::what_is_stale_is_told", || host::isolated(what_is_stale_is_told)));
     tests.push(test(Root, "life::an_upgraded_package_is_stale", || {
         host::isolated(an_upgraded_package_is_stale)
@@ -109,6 +117,7 @@ fn a_name_is_taken_once(stranger: bool) {
     assert!(second.stderr.contains("help: `jail stop probe` ends it"), "{}", second.stderr);
     // With a name of its own, or as a command beside the service.
     let other = Live::ready(&mut home.jail(["run", path, "--name", "other"]));
+    wait_until("the jail is recorded", || home.state().join("other.json").exists());
     home.run(&["run", path, "--", "/probe/probe", "probe", "exit", "7"]).ended(7);
     let names: Vec<Value> = home.ps().iter().map(|row| row["name"].clone()).collect();
     assert_eq!(names, ["other", "probe"]);
@@ -151,6 +160,7 @@ fn ps_shows_what_runs(stranger: bool) {
     let spec = waiting(&room, "");
     let path = spec.to_str().unwrap();
     let live = Live::ready(&mut home.jail(["run", path, "--without", "keyring"]));
+    wait_until("the jail is recorded", || home.state().join("probe.json").exists());
     let rows = home.ps();
     let row = &rows[0];
     assert_eq!((rows.len(), &row["name"], &row["state"]), (1, &"probe".into(), &"running".into()));
@@ -289,6 +299,46 @@ fn in_place_it_is_the_same(stranger: bool) {
     let live = home.start(&spec("wait"));
     home.run(&["stop", "probe"]).ended(0);
     live.finish().died_of(libc::SIGUSR1);
+}
+
+fn refresh_replaces_copies(stranger: bool, in_place: bool) {
+    let (room, home) = (Room::new(), Home::new(stranger));
+    let (one, two) = (room.file("one", "before"), room.file("two", "stays"));
+    let (share, proc) = match (in_place, stranger) {
+        (true, true) => ("share-namespaces = [\"pid\"]", "proc = \"none\""),
+        (true, false) => ("share-namespaces = [\"pid\"]", ""),
+        (false, _) => ("", ""),
+    };
+    let read = format!(
+        "read = [\"/usr\", {}, {{ path = \"{}\", at = \"/etc/one\" }}, {{ path = \"{}\", at = \"/etc/two\" }}]\n{proc}",
+        room.probe_entry(),
+        one.display(),
+        two.display()
+    );
+    let spec = room.probe_spec(&["wait"], &[("files", &read), ("privileges", share)]);
+    let live = home.start(&spec);
+    let program = home.ps()[0]["pid"].as_i64().unwrap();
+    let inside = |name: &str| std::fs::read_to_string(format!("/proc/{program}/root/etc/{name}"));
+    if nix::unistd::geteuid().is_root() {
+        assert_eq!(inside("one").unwrap(), "before");
+    }
+    assert_eq!(home.run(&["refresh", "probe"]).ended(0).stdout, "", "nothing to do");
+    room.file("one", "after, and longer");
+    if in_place {
+        let told = home.run(&["ps", "--stale"]).ended(1).stdout;
+        assert!(told.starts_with("probe: /etc/one differs from the host's "), "{told}");
+        let done = home.run(&["refresh", "probe"]).ended(0).stdout;
+        assert_eq!(done, format!("probe: replaced {}\n", one.display()));
+    }
+    wait_until("the copy is like the host's", || inside("one").is_ok_and(|text| text == "after, and longer"));
+    assert_eq!(inside("two").unwrap(), "stays");
+    home.run(&["ps", "--stale"]).ended(0);
+    std::fs::remove_file(&one).unwrap();
+    let gone = home.run(&["refresh", "probe"]).ended(125);
+    assert!(gone.stderr.starts_with("jail: ") && gone.stderr.contains("one"), "{}", gone.stderr);
+    assert_eq!(inside("one").unwrap(), "after, and longer", "the last copy stays");
+    home.run(&["stop", "probe"]).ended(0);
+    live.finish();
 }
 
 /// Findings of the only jail, as (kind, text).
@@ -448,7 +498,7 @@ fn in_the_runtime_directory() {
         command
     };
     let live = Live::ready(&mut with(&["run", spec.to_str().unwrap()]));
-    assert!(runtime.join("jail/probe.json").exists());
+    wait_until("the jail is recorded", || runtime.join("jail/probe.json").exists());
     finish(&mut with(&["stop", "probe"])).ended(0);
     live.finish().died_of(libc::SIGTERM);
     assert!(!runtime.join("jail").exists());
@@ -459,6 +509,7 @@ fn wrong_names_are_refused() {
     for name in ["../x", "a/b", "", ".", "..", "nosuch", "a b", "\u{1b}[31m"] {
         for words in [
             vec!["stop", name],
+            vec!["refresh", name],
             vec!["reload", name],
             vec!["signal", name, "HUP"],
             vec!["exec", name, "--", "id"],

@@ -25,6 +25,7 @@ mod joined;
 mod kernels;
 mod kills;
 mod life;
+mod live;
 mod managers;
 mod nested;
 mod network;
@@ -100,6 +101,7 @@ fn all_tests() -> Vec<ring::Test> {
         network::tests(),
         #[cfg(target_arch = "x86_64")]
         syscalls::tests(),
+        live::tests(),
         servers::tests(),
         passed::tests(),
         notify::tests(),

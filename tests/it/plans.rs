@@ -88,6 +88,7 @@ pub fn host(questions: &Questions) -> Facts {
         users: questions.users.iter().map(|name| (name.clone(), user(name))).collect(),
         groups: questions.groups.iter().map(|name| (name.clone(), group(name))).collect(),
         paths: questions.paths.iter().map(|path| (path.clone(), fact(path))).collect(),
+        listings: Default::default(),
         inside: questions.inside.iter().map(|path| (path.clone(), fact(path))).collect(),
         links: questions.links.iter().filter_map(|link| Some((link.clone(), common_link(link)?))).collect(),
         socket_directories: questions.socket_directories.iter().map(|d| (d.clone(), Ok(None))).collect(),
@@ -110,6 +111,7 @@ fn program(path: &AbsPath) -> Program {
             uid: 0,
             gid: 0,
             untrusted: None,
+            guarded: false,
         }),
     };
     let loader = file("/usr/lib/x86_64-linux-gnu/ld-linux-x86-64.so.2");
@@ -175,7 +177,7 @@ fn fact(path: &AbsPath) -> PathFact {
         file.map_or((FileKind::Directory, 0, 0o755), |(_, size)| (FileKind::File, *size, 0o644));
     PathFact {
         hops: hops.into_iter().collect(),
-        end: Ok(End { path: end, kind, size, mode, uid: 0, gid: 0, untrusted: None }),
+        end: Ok(End { path: end, kind, size, mode, uid: 0, gid: 0, untrusted: None, guarded: false }),
     }
 }
 

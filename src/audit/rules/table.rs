@@ -166,7 +166,7 @@ pub static RULES: &[Rule] = &[
         category: "",
         weight: Weight::Once(3),
         key: "files.read",
-        why: "whoever may write where the link lies chooses what the jail shows at its next start",
+        why: "whoever may write where the link lies chooses what the jail shows",
         close: "name the target of the link, and remove `follow = true`",
         cost: "the spec changes when the link does",
         find: files::follow,

@@ -4,7 +4,7 @@
 
 use super::{About, Key, Kind, Set, words};
 use crate::spec::value::INODES;
-use crate::spec::{LinkEntry, Owner, PathEntry, TextEntry, TmpfsEntry};
+use crate::spec::{LinkEntry, OnChange, Owner, PathEntry, TextEntry, TmpfsEntry};
 
 /// Names of resource limits; the index is the kernel's number (asm-generic/resource.h).
 pub const RLIMITS: &[&str] = &[
@@ -74,8 +74,15 @@ pub static PATH_ENTRY: &[Key<PathEntry>] = &[
         PATH,
         ("follow", Kind::Boolean, "false", "true"),
         "follow symbolic links that others than root could have made",
-        "Without it a link that the service itself could have planted is refused, and so is a secret file that it could have put there and that `owner` or `mode` would let it read.",
+        "Without it a link that the service itself could have planted is refused, and so is a secret file that it could have put there and that `owner` or `mode` would let it read. In `read` it also opens a directory of links, such as certbot's /etc/letsencrypt/live/NAME: a directory that has links to files elsewhere and no directory in it is not bound; its files and those that its links lead to are copied, and nothing beside them.",
         |entry, reader, item| reader.boolean_into(item, &mut entry.follow),
+    ),
+    key(
+        PATH,
+        ("on-change", Kind::Words(words::<OnChange>), "nothing", r#""reload""#),
+        "what is done when a copied file was replaced because the host's has changed",
+        "`reload`: the program gets its reload signal (`reload-signal` in [process]), half a second after the last of several changes, and 3 s after the first at the latest.",
+        |entry, reader, item| entry.on_change = reader.word(item).map(|w| w.value),
     ),
     key(
         PATH,

@@ -30,9 +30,9 @@ pub static FILES: &[Key] = &[
             default: "none",
             example: r#"["/usr", "/etc/nginx", { path = "/etc/pki", optional = true }]"#,
             doc: "host paths shown read-only",
-            more: "A directory is bound, with everything mounted below it. A regular file is copied at the \
-                   start: what the host changes in it later is seen at the next start. In a `root` that is a \
-                   directory it is mounted instead, on a file that is there. Symbolic links on the way are mirrored. Prefer directories to files, \
+            more: "A directory is bound, with everything mounted below it. A regular file is copied, and \
+                   the copy replaced within a second when the host's file changes (not with share-namespaces = [\"pid\"]). \
+                   In a `root` that is a directory it is mounted instead, on a file that is there. Symbolic links on the way are mirrored. Prefer directories to files, \
                    and few to many; never all of /etc.",
             since: SINCE,
         },

@@ -6,8 +6,8 @@ use super::dice::Dice;
 use super::right;
 use jail::jail::ask::ask;
 use jail::jail::facts::{
-    Caller, End, Facts, FileKind, Group, Hop, Kernel, Manager, Mapped, PathFact, Program, Questions, Stop,
-    User, UserNamespaces,
+    Caller, End, Facts, FileKind, Group, Hop, Kernel, Listing, Manager, Mapped, PathFact, Program, Questions,
+    Stop, User, UserNamespaces,
 };
 use jail::jail::path::AbsPath;
 use jail::jail::resolve::{Feature, resolve};
@@ -241,6 +241,20 @@ fn answer(dice: &mut Dice<'_>, questions: &Questions) -> Facts {
     for path in &questions.paths {
         facts.paths.insert(path.clone(), fact(dice, path));
     }
+    for path in &questions.listings {
+        let end = facts.paths.get(path).and_then(|fact| fact.end.as_ref().ok()).cloned();
+        let Some(end) = end.filter(|_| !dice.once_in(8)) else { continue };
+        let names: Vec<String> =
+            ["a.pem", "b.pem"].iter().take(dice.below(3)).map(|n| (*n).to_owned()).collect();
+        for child in names.iter().map(|name| end.path.join(name)) {
+            let mut child_fact = fact(dice, &child);
+            if let (Ok(end), false) = (&mut child_fact.end, dice.once_in(4)) {
+                end.kind = FileKind::File;
+            }
+            facts.paths.entry(child).or_insert(child_fact);
+        }
+        facts.listings.insert(path.clone(), Listing { names, directories: dice.once_in(6) });
+    }
     for path in &questions.inside {
         facts.inside.insert(path.clone(), fact(dice, path));
     }
@@ -313,6 +327,7 @@ fn fact(dice: &mut Dice<'_>, path: &AbsPath) -> PathFact {
         uid: 0,
         gid: 0,
         untrusted: dice.once_in(8).then(|| path.clone()),
+        guarded: dice.once_in(8),
     };
     PathFact { hops, end: Ok(end) }
 }

@@ -53,6 +53,8 @@ pub fn main(part: &str, words: &[String]) -> ExitCode {
             say("ready");
             super::ports::serve();
         }
+        "look" => look(),
+        "watch-whole" => watch_whole(&words[0]),
         "fill" => fill(&words[0]),
         "calls" => words.iter().for_each(|w| say(&one_call(w))),
         "swap" => swap(&words[0], &words[1]),
@@ -93,6 +95,60 @@ pub fn wait() {
     loop {
         // SAFETY: no arguments.
         unsafe { libc::pause() };
+    }
+}
+
+/// Answers each line of its input, a path, with what is there: the text of a link, the names in a
+/// directory, the content of a file.
+fn look() {
+    say("ready");
+    for line in std::io::stdin().lines().map_while(Result::ok) {
+        let done = match line.split_once(" -> ") {
+            Some((link, target)) => {
+                let moved = std::fs::rename(link, format!("{link}.old"));
+                moved.and_then(|()| std::os::unix::fs::symlink(target, link)).map(|()| "planted".into())
+            }
+            None => seen(&line),
+        };
+        match done {
+            Ok(seen) => say(&seen),
+            Err(error) => say(&super::calls::name(error.raw_os_error().unwrap_or(0))),
+        }
+    }
+}
+
+fn seen(path: &str) -> std::io::Result<String> {
+    let meta = std::fs::symlink_metadata(path)?;
+    if meta.is_symlink() {
+        return Ok(format!("-> {}", std::fs::read_link(path)?.display()));
+    }
+    if meta.is_dir() {
+        let names =
+            std::fs::read_dir(path)?.map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned()));
+        let mut names = names.collect::<std::io::Result<Vec<String>>>()?;
+        names.sort();
+        return Ok(names.join(" "));
+    }
+    Ok(std::fs::read_to_string(path)?.trim_end().to_owned())
+}
+
+/// Reads a file of one letter, repeated, again and again until it is `z`: it must never be of two, or
+/// of another length.
+fn watch_whole(path: &str) {
+    say("ready");
+    let (mut reads, mut versions, mut last) = (0_u64, 0_u64, 0);
+    loop {
+        let content = std::fs::read(path).unwrap();
+        reads += 1;
+        let first = content.first().copied().unwrap_or(0);
+        if content.len() != 20_000 || content.iter().any(|byte| *byte != first) {
+            return say(&format!("torn: {} bytes of {first}", content.len()));
+        }
+        versions += u64::from(first != last);
+        last = first;
+        if first == b'z' {
+            return say(&format!("whole: {} {}", reads > versions, versions > 1));
+        }
     }
 }
 
