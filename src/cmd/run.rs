@@ -1,6 +1,6 @@
 //! `jail run`: a plan carried out, and its end made ours.
 
-use super::{Ended, make_plan_and_request, output};
+use super::{Ended, make_plan, make_plan_and_request, output};
 use crate::apply::{Failure, explain};
 use crate::cli::Target;
 use crate::host::{self, diagnose, ports};
@@ -26,11 +26,36 @@ pub fn run(target: &Target, words: &[String], sources: &mut Sources) -> Result<E
         let record = Record::of(&plan, &claim.name, request);
         Registration { claim, record }
     });
-    let outcome = serve::run(&plan, held, registration, pid_file);
+    let outcome = match serve::start(&plan, held, registration, pid_file) {
+        Ok(running) => {
+            // A jail may run for years: what starting it needed is given back.
+            drop(plan);
+            sources.0 = Vec::new();
+            running.attend()
+        }
+        Err(stopped) => {
+            release(claim);
+            return ended(&plan, Err(stopped), sources);
+        }
+    };
+    release(claim);
+    if not_found(outcome)
+        && let Ok(plan) = make_plan(target, words, sources)
+    {
+        hint(&plan, sources);
+    }
+    how(outcome)
+}
+
+/// 127 may be the dynamic loader's own exit status, when a library is not in the jail.
+fn not_found(outcome: Result<Outcome, Stopped>) -> bool {
+    outcome == Ok(Outcome::Exited(Kind::NotFound.code().into()))
+}
+
+fn release(claim: Option<Claim>) {
     if let Some(claim) = claim {
         claim.release();
     }
-    ended(&plan, outcome, sources)
 }
 
 /// The name under which this jail is recorded. A service has its name for itself; a command that is
@@ -86,16 +111,24 @@ pub fn ended(
     outcome: Result<Outcome, Stopped>,
     sources: &mut Sources,
 ) -> Result<Ended, Problems> {
+    if not_found(outcome) {
+        hint(plan, sources);
+    }
     match outcome {
-        Ok(Outcome::Exited(code)) => {
-            if code == i32::from(Kind::NotFound.code()) {
-                hint(plan, sources);
-            }
-            // The kernel passes on the low byte alone, so nothing is lost.
-            Ok(Ended::Code(code.to_le_bytes()[0]))
-        }
-        Ok(Outcome::Signaled(number)) => Ok(Ended::Signal(number)),
         Err(Stopped::Step(failure)) => Err(explained(plan, failure).into()),
+        other => how(other),
+    }
+}
+
+/// The same without its plan, once the program was started.
+fn how(outcome: Result<Outcome, Stopped>) -> Result<Ended, Problems> {
+    match outcome {
+        // The kernel passes on the low byte alone, so nothing is lost.
+        Ok(Outcome::Exited(code)) => Ok(Ended::Code(code.to_le_bytes()[0])),
+        Ok(Outcome::Signaled(number)) => Ok(Ended::Signal(number)),
+        Err(Stopped::Step(failure)) => {
+            Err(Problem::set_up(format!("step {} of the start failed", failure.step + 1)).into())
+        }
         Err(Stopped::Vanished) => {
             Err(Problem::set_up("the jail's first process was killed before the program started").into())
         }
@@ -138,7 +171,7 @@ fn explained(plan: &Plan, failure: Failure) -> Problem {
     problem
 }
 
-/// 127 may be the dynamic loader's own exit status, when a library is not in the jail.
+/// Says what the program lacks, if anything.
 #[cold]
 fn hint(plan: &Plan, sources: &Sources) {
     let help = diagnose::why(plan);

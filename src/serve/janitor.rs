@@ -4,7 +4,7 @@
 //! Must not know: why the start failed. It is there only for plans that make something, and gone
 //! once the program is executed.
 
-use super::outer::undo;
+use super::outer::{directories, undo};
 use crate::plan::Plan;
 use crate::sys::process;
 use nix::errno::Errno;
@@ -54,5 +54,5 @@ fn attend(plan: &Plan, socket: &OwnedFd) {
     let steps = message.get(..length).unwrap_or(&[]).chunks_exact(2);
     let created: Vec<usize> =
         steps.filter_map(|s| s.try_into().ok()).map(|s| usize::from(u16::from_ne_bytes(s))).collect();
-    undo(plan, &created);
+    undo(&directories(plan, &created));
 }

@@ -4,13 +4,14 @@
 //! Must not know: what the steps do.
 
 use super::notify::Notify;
-use super::outer::{Outer, undo};
+use super::outer::{Outer, directories, undo};
 use super::pid_file::PidFile;
 use super::sockets::{self, Held};
 use super::terminal::{self, Relay};
 use super::wire::HANDED_OVER;
 use super::{Outcome, Registration, Stopped, failed};
-use crate::apply::{self, Call, Failure, State};
+use crate::apply::{self, Call, Failure, SocketFile, State};
+use crate::jail::path::AbsPath;
 use crate::plan::{Phase, Plan, Planned, Step};
 use crate::sys::process::{self, Execution, spawn_sharing_memory};
 use nix::errno::Errno;
@@ -43,13 +44,13 @@ struct Inheritance {
     arguments: Vec<CString>,
 }
 
-/// Runs a plan whose program gets a pid namespace, to its end. `held` are the sockets that it gets.
-pub fn supervised(
+/// Starts a plan whose program gets a pid namespace. `held` are the sockets that it gets.
+pub fn supervised<'a>(
     plan: &Plan,
     held: Held,
-    registration: Option<Registration<'_>>,
+    registration: Option<Registration<'a>>,
     mut pid_file: Option<PidFile>,
-) -> Result<Outcome, Stopped> {
+) -> Result<Running<'a>, Stopped> {
     let early = |call| move |errno| Stopped::Step(failed(0, call, errno));
     // Blocked before the clone: a signal that comes now is kept and forwarded, not lost.
     crate::sys::signal::block_all().map_err(early(Call::Sigaction))?;
@@ -79,6 +80,7 @@ pub fn supervised(
     let child = cloned.map_err(early(Call::Clone))?;
     drop((inheritance, held));
     let made = state.abandon();
+    let directories = directories(plan, &made.directories);
     let stopped = match (report.failure, report.init, report.executing) {
         (Some(failure), _, _) => Stopped::Step(failure),
         (None, Some(errno), _) => Stopped::Init(errno),
@@ -89,20 +91,41 @@ pub fn supervised(
                 eprintln!("jail: the pid file could not be put in its place: {}", errno.desc());
             }
             let outer = Outer::new(plan, child, ours, signals, relay, notify, made.copied);
-            let ended = outer.attend(registration);
-            if ended.is_err() {
-                undo(plan, &made.directories);
-            }
-            sockets::remove(&made.sockets);
-            return ended;
+            return Ok(Running { outer, registration, pid_file, directories, sockets: made.sockets });
         }
     };
     if let Err(errno) = process::wait_for(child, true) {
         log::debug!("waitpid: {errno}");
     }
-    undo(plan, &made.directories);
+    undo(&directories);
     sockets::remove(&made.sockets);
     Err(stopped)
+}
+
+/// A jail whose program was started. Nothing of its plan is needed any more.
+pub struct Running<'a> {
+    outer: Outer,
+    registration: Option<Registration<'a>>,
+    /// Removed at the end.
+    pid_file: Option<PidFile>,
+    directories: Vec<AbsPath>,
+    sockets: Vec<SocketFile>,
+}
+
+impl Running<'_> {
+    /// Attends to the jail until it is gone.
+    ///
+    /// # Errors
+    /// What could not be done for the running program, which was ended for it.
+    pub fn attend(self) -> Result<Outcome, Stopped> {
+        let ended = self.outer.attend(self.registration);
+        if ended.is_err() {
+            undo(&self.directories);
+        }
+        sockets::remove(&self.sockets);
+        drop(self.pid_file);
+        ended
+    }
 }
 
 /// A program that daemonises has a pid file, or none: an empty name.

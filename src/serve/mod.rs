@@ -28,6 +28,7 @@ mod sockets;
 pub mod terminal;
 pub mod wire;
 
+pub use launch::Running;
 pub use pid_file::PidFile;
 pub use sockets::Held;
 
@@ -86,17 +87,17 @@ pub fn hold(plan: &Plan) -> Result<Held, Stopped> {
     sockets::hold(plan).map_err(|(step, errno)| Stopped::Step(failed(step, Call::Dup, errno)))
 }
 
-/// Runs a plan to its end. In place it returns only on failure. With a pid file there must be an outer
-/// process.
+/// Starts the program of a plan. In place it returns only on failure. With a pid file there must be an
+/// outer process.
 ///
 /// # Errors
 /// The step that failed. The host is as before.
-pub fn run(
+pub fn start<'a>(
     plan: &Plan,
     held: Held,
-    registration: Option<Registration<'_>>,
+    registration: Option<Registration<'a>>,
     pid_file: Option<PidFile>,
-) -> Result<Outcome, Stopped> {
+) -> Result<Running<'a>, Stopped> {
     // An ignored SIGCHLD survives execve, and makes the kernel reap without a word: no status here,
     // and none in pid 1.
     let reset = crate::sys::signal::notice_children();

@@ -29,7 +29,7 @@ use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
 use std::time::Instant;
 
 /// Everything the outer process holds while the jail lives.
-pub struct Outer<'a> {
+pub struct Outer {
     /// Pid 1, by its number outside.
     child: i32,
     /// The main process. `None`: everything has ended before it could be handed over, or the first one
@@ -51,16 +51,16 @@ pub struct Outer<'a> {
     relay: Option<Relay>,
     machine: Machine,
     /// Copies that follow the host's files.
-    live: Option<LiveFiles<'a>>,
+    live: Option<LiveFiles>,
     /// Capabilities kept beside CAP_KILL.
     kept: u64,
     begin: Instant,
 }
 
-impl<'a> Outer<'a> {
+impl Outer {
     /// For a jail whose program was just executed and whose pid 1 is `child`.
     pub fn new(
-        plan: &'a Plan,
+        plan: &Plan,
         child: i32,
         socket: OwnedFd,
         signals: OwnedFd,
@@ -84,18 +84,12 @@ impl<'a> Outer<'a> {
     }
 
     /// For a command that has joined a running jail, as `child` of this process.
-    pub fn beside(
-        plan: &'a Plan,
-        child: i32,
-        socket: OwnedFd,
-        signals: OwnedFd,
-        relay: Option<Relay>,
-    ) -> Self {
+    pub fn beside(plan: &Plan, child: i32, socket: OwnedFd, signals: OwnedFd, relay: Option<Relay>) -> Self {
         let program = process::descriptor(child).inspect_err(|errno| log::warn!("pidfd_open: {errno}")).ok();
         Outer { program, ..Outer::of(plan, child, socket, signals, relay) }
     }
 
-    fn of(plan: &'a Plan, child: i32, socket: OwnedFd, signals: OwnedFd, relay: Option<Relay>) -> Self {
+    fn of(plan: &Plan, child: i32, socket: OwnedFd, signals: OwnedFd, relay: Option<Relay>) -> Self {
         Outer {
             child,
             program: None,
@@ -382,13 +376,20 @@ fn release_standard_streams() -> nix::Result<()> {
 
 /// Removes the host directories that a failed start has made, last first. Only empty ones: what
 /// somebody put there meanwhile is theirs.
-pub fn undo(plan: &Plan, created: &[usize]) {
-    for step in created.iter().rev() {
-        if let Some(Step::CreateDirectory { path, .. }) = plan.steps.get(*step).map(|p| &p.step)
-            && let Err(error) = apply::remove_directory(path)
-        {
+pub fn undo(created: &[AbsPath]) {
+    for path in created.iter().rev() {
+        if let Err(error) = apply::remove_directory(path) {
             let path = printable(path.as_str());
             eprintln!("jail: {path} was made for this start and could not be removed again: {error}");
         }
     }
+}
+
+/// The host directories that some steps of a plan make.
+pub fn directories(plan: &Plan, created: &[usize]) -> Vec<AbsPath> {
+    let path = |step: &usize| match &plan.steps.get(*step)?.step {
+        Step::CreateDirectory { path, .. } => Some(path.clone()),
+        _ => None,
+    };
+    created.iter().filter_map(path).collect()
 }

@@ -50,7 +50,8 @@ pub fn start(plan: &Plan) -> nix::Result<Side> {
             drop((theirs, terminal.slave));
             let placed = placed.map_err(|errno| Stopped::Step(failed(0, Call::Dup, errno)));
             let held = placed.and_then(|()| super::hold(plan));
-            Ok(Side::Jail(held.and_then(|held| super::run(plan, held, None, None))))
+            let running = held.and_then(|held| super::start(plan, held, None, None));
+            Ok(Side::Jail(running.and_then(super::Running::attend)))
         }
         child => {
             let _terminal = terminal.master;

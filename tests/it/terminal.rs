@@ -4,6 +4,7 @@
 //! Must not know: how the terminal is relayed.
 
 use crate::host::{PATIENCE, wait_until};
+use crate::life::Home;
 use crate::ring::Ring::{Root, Rootless};
 use crate::ring::{Test, test};
 use crate::run::{Room, jail, jail_as_stranger};
@@ -18,6 +19,12 @@ use std::time::Instant;
 /// The tests of this file.
 pub fn tests() -> Vec<Test> {
     vec![
+        test(Root, "terminal::a_command_beside_has_a_terminal_of_its_own", || {
+            a_command_beside_has_a_terminal_of_its_own(false);
+        }),
+        test(Rootless, "terminal::a_command_beside_has_a_terminal_of_its_own_rootless", || {
+            a_command_beside_has_a_terminal_of_its_own(true);
+        }),
         test(Root, "terminal::a_shell_has_job_control", || a_shell_has_job_control(jail(["run", "shell"]))),
         test(Rootless, "terminal::a_shell_has_job_control_rootless", || {
             a_shell_has_job_control(jail_as_stranger(["run", "shell"]))
@@ -66,6 +73,37 @@ pub fn tests() -> Vec<Test> {
         test(Root, "terminal::redirected_output_is_no_terminals", redirected_output_is_no_terminals),
         test(Root, "terminal::a_hung_up_terminal_ends_the_shell", a_hung_up_terminal_ends_the_shell),
     ]
+}
+
+/// `jail exec` on a terminal: its own, with job control, in a jail that has none.
+fn a_command_beside_has_a_terminal_of_its_own(stranger: bool) {
+    let (room, home) = (Room::new(), Home::new(stranger));
+    let live = home.start(&room.probe_spec(&["wait"], &[]));
+    let mut session = Session::start(home.jail(["exec", "probe", "--", "/bin/sh"]));
+    session.expect("$ ");
+    session.typed("stty size; echo jo''b; sleep 1000\n");
+    session.expect("33 111");
+    session.expect("job");
+    // Again and again: the first ones may come before the job is in the foreground.
+    wait_until("the job is stopped, not the shell", || {
+        session.typed("\x1a");
+        session.read_quietly();
+        session.seen.contains("Stopped")
+    });
+    session.typed("kill -9 %1; wait; echo go''ne; sleep 1000\n");
+    session.expect("gone");
+    session.seen.clear();
+    wait_until("the job is interrupted, not the shell", || {
+        session.typed("\x03");
+        session.read_quietly();
+        session.seen.contains("$ ")
+    });
+    session.typed("echo ali''ve\n");
+    session.expect("alive");
+    session.typed("exit 5\n");
+    assert_eq!(session.end(), Some(5));
+    home.run(&["stop", "probe"]).ended(0);
+    live.finish();
 }
 
 /// A process on a pseudo-terminal that this test is the user of.

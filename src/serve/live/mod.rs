@@ -16,6 +16,7 @@ use crate::jail::Ids;
 use crate::jail::facts::PathFact;
 use crate::jail::live::LiveSource;
 use crate::jail::path::AbsPath;
+use crate::jail::range::Range;
 use crate::plan::live::{Inside, Item, Put};
 use crate::plan::{Plan, Step};
 use crate::problem::printable;
@@ -35,14 +36,17 @@ const FIRST_LOOK: u64 = 200;
 const ROUNDS: usize = 5;
 
 /// Everything that the outer process holds for live files.
-pub struct LiveFiles<'a> {
-    plan: &'a Plan,
+pub struct LiveFiles {
     /// Of the memory file systems in the jail, in the order of the plan.
     mounts: Vec<OwnedFd>,
-    /// What the start has copied, until the first look.
-    copied: Vec<(AbsPath, Copied)>,
-    /// `None`: not looked yet.
+    /// There is but one id in the jail.
+    single: bool,
+    /// Ids inside have other numbers outside.
+    range: Option<Range>,
+    /// `None` only while it is asked.
     watcher: Option<Watcher>,
+    /// It was looked at the host.
+    looked: bool,
     notify: Notify,
     /// It was told that something cannot be watched.
     told: bool,
@@ -74,7 +78,7 @@ pub struct Refreshed {
 /// [`crate::plan::Live::mounts`], in that order.
 pub fn refresh(plan: &Plan, mounts: Vec<OwnedFd>) -> Vec<Refreshed> {
     let mut files = LiveFiles { once: true, ..LiveFiles::new(plan, mounts, Vec::new()) };
-    let known = files.read_back();
+    let known = files.read_back(plan);
     let mut watcher = Watcher::new(plan.live.clone(), Inside::new(plan), known, 0);
     files.round(&mut watcher, 0);
     // Names that were found in directories, and what did not hold still.
@@ -91,19 +95,24 @@ pub fn refresh(plan: &Plan, mounts: Vec<OwnedFd>) -> Vec<Refreshed> {
         .collect()
 }
 
-impl<'a> LiveFiles<'a> {
-    /// For a jail that was just started, with what it has handed over.
-    pub fn new(plan: &'a Plan, mounts: Vec<OwnedFd>, copied: Vec<(AbsPath, Copied)>) -> Self {
-        LiveFiles {
-            plan,
+impl LiveFiles {
+    /// For a jail that was just started, with what it has handed over. Of the plan only what is
+    /// followed is kept.
+    pub fn new(plan: &Plan, mounts: Vec<OwnedFd>, copied: Vec<(AbsPath, Copied)>) -> Self {
+        let mut files = LiveFiles {
             mounts,
-            copied,
+            single: plan.live.single,
+            range: plan.live.range,
             watcher: None,
+            looked: false,
             notify: Notify::default(),
             told: false,
             once: false,
             changed: Vec::new(),
-        }
+        };
+        let known = files.known_at_start(plan, copied);
+        files.watcher = Some(Watcher::new(plan.live.clone(), Inside::new(plan), known, 0));
+        files
     }
 
     /// What to wait for.
@@ -114,22 +123,19 @@ impl<'a> LiveFiles<'a> {
     /// How long to wait at most: milliseconds, `None` for ever.
     pub fn wait(&self, now: u64) -> Option<u64> {
         match &self.watcher {
-            None => Some(FIRST_LOOK.saturating_sub(now)),
-            Some(watcher) => watcher.wait(now),
+            Some(watcher) if self.looked => watcher.wait(now),
+            _ => Some(FIRST_LOOK.saturating_sub(now)),
         }
     }
 
     /// Does what is due at `now` (milliseconds since the start), without waiting. Says whether the
     /// program is to get its reload signal.
     pub fn attend(&mut self, now: u64) -> bool {
-        let first = self.watcher.is_none();
-        if first && now < FIRST_LOOK {
+        if !self.looked && now < FIRST_LOOK {
             return false;
         }
-        let mut watcher = self.watcher.take().unwrap_or_else(|| {
-            let known = self.known_at_start();
-            Watcher::new(self.plan.live.clone(), Inside::new(self.plan), known, now)
-        });
+        self.looked = true;
+        let Some(mut watcher) = self.watcher.take() else { return false };
         self.notify.read(|event| match event {
             None => watcher.overflow(now),
             Some((watch, event)) => watcher.event(watch, event, now),
@@ -297,42 +303,41 @@ impl<'a> LiveFiles<'a> {
 
     /// Ids inside as this process, which is outside, has to name them.
     fn owner(&self, inside: Ids) -> Ids {
-        let live = &self.plan.live;
-        if live.single {
+        if self.single {
             return Ids {
                 uid: rustix::process::geteuid().as_raw(),
                 gid: rustix::process::getegid().as_raw(),
             };
         }
-        live.range.map_or(inside, |range| range.outside(inside))
+        self.range.map_or(inside, |range| range.outside(inside))
     }
 
     /// What the start has put where.
-    fn known_at_start(&mut self) -> BTreeMap<Key, Known> {
-        let inside = Inside::new(self.plan);
+    fn known_at_start(&self, plan: &Plan, copied: Vec<(AbsPath, Copied)>) -> BTreeMap<Key, Known> {
+        let inside = Inside::new(plan);
         let mut known = BTreeMap::new();
-        for (path, copied) in std::mem::take(&mut self.copied) {
-            let owner = if self.plan.live.single { self.owner(copied.owner) } else { copied.owner };
+        for (path, copied) in copied {
+            let owner = if self.single { self.owner(copied.owner) } else { copied.owner };
             let copied = Copied { owner, ..copied };
-            known.extend(inside.locate(&self.plan.live, &path).map(|key| (key, Known::Copy(copied))));
+            known.extend(inside.locate(&plan.live, &path).map(|key| (key, Known::Copy(copied))));
         }
-        for (path, target) in links(self.plan) {
+        for (path, target) in links(plan) {
             let link = Known::Link(target.clone());
-            known.extend(inside.locate(&self.plan.live, path).map(|key| (key, link)));
+            known.extend(inside.locate(&plan.live, path).map(|key| (key, link)));
         }
         known
     }
 
     /// What is now where the start has put something.
-    fn read_back(&self) -> BTreeMap<Key, Known> {
-        let inside = Inside::new(self.plan);
-        let copies = self.plan.steps.iter().filter_map(|p| match &p.step {
+    fn read_back(&self, plan: &Plan) -> BTreeMap<Key, Known> {
+        let inside = Inside::new(plan);
+        let copies = plan.steps.iter().filter_map(|p| match &p.step {
             Step::Copy { path, .. } => Some(path),
             _ => None,
         });
-        let places = copies.chain(links(self.plan).map(|(path, _)| path));
+        let places = copies.chain(links(plan).map(|(path, _)| path));
         let mut known = BTreeMap::new();
-        for key in places.filter_map(|path| inside.locate(&self.plan.live, path)) {
+        for key in places.filter_map(|path| inside.locate(&plan.live, path)) {
             let Some(root) = self.mounts.get(key.0).map(AsFd::as_fd) else { continue };
             let copy = live::copied(root, &key.1).ok().flatten().map(Known::Copy);
             let found = copy.or_else(|| live::link(root, &key.1).map(Known::Link));
