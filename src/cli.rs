@@ -7,13 +7,14 @@
 #[cfg(test)]
 mod docs;
 pub mod flags;
+pub mod limit;
 pub mod systemd;
 #[cfg(test)]
 mod tests;
 mod texts;
 
 pub use texts::SHORT_HELP;
-use texts::{AUDIT_HELP, EXAMPLES, EXEC_HELP, EXIT_STATUS, PS_HELP, VERIFY_HELP};
+use texts::{AUDIT_HELP, EXAMPLES, EXEC_HELP, EXIT_STATUS, LIMIT_HELP, PS_HELP, VERIFY_HELP};
 
 use crate::audit::Score;
 use crate::jail::resolve::Feature;
@@ -109,6 +110,15 @@ pub enum Action {
         /// The command and its arguments
         #[arg(required = true, last = true, value_name = "COMMAND", value_hint = ValueHint::CommandWithArguments)]
         command: Vec<String>,
+    },
+    /// Limit what a command, running processes or a running jail may use of the machine, and no more
+    #[command(after_help = LIMIT_HELP)]
+    Limit(limit::Limit),
+    /// Show what the running jails use, again and again
+    Top {
+        /// Seconds between two looks
+        #[arg(long, value_name = "SECONDS", default_value = "1", value_parser = clap::value_parser!(u32).range(1..=3600))]
+        every: u32,
     },
     /// Stop running jails: their stop signals, their time to stop, then the end of all their processes
     Stop {

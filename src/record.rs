@@ -4,6 +4,7 @@
 //! Must not know: where it is kept, or whether the jail still lives.
 #![forbid(unsafe_code)]
 
+use crate::jail::limits::{self, Version};
 use crate::plan::{Plan, Step, TreeKind};
 use crate::spec::load::Layer;
 use serde_json::{Value, json};
@@ -31,6 +32,19 @@ pub struct Record {
     pub copies: Vec<Shown>,
     /// Host directories and files that are mounted in it.
     pub binds: Vec<Shown>,
+    /// Control groups that limit it.
+    pub groups: Vec<Group>,
+}
+
+/// A control group, as far as it must be found again.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Group {
+    /// Which interface its hierarchy has.
+    pub version: Version,
+    /// What it limits, as the kernel calls it.
+    pub controllers: Vec<String>,
+    /// Its directory.
+    pub path: String,
 }
 
 /// Its processes, by their numbers in the pid namespace of who started it.
@@ -77,7 +91,7 @@ pub struct Shown {
 }
 
 /// Grows with the format; a record of another number is of another version of jail.
-const FORMAT: u64 = 1;
+const FORMAT: u64 = 2;
 
 impl Record {
     /// Of a plan that is about to be carried out.
@@ -95,6 +109,7 @@ impl Record {
             stop_timeout: rules.stop_timeout,
             copies,
             binds,
+            groups: groups(plan),
         }
     }
 
@@ -122,6 +137,7 @@ impl Record {
             "stop-timeout": self.stop_timeout,
             "copies": list(&self.copies),
             "binds": list(&self.binds),
+            "groups": self.groups.iter().map(|g| json!([number_of(g.version), g.path, g.controllers])).collect::<Vec<_>>(),
         });
         format!("{value}\n")
     }
@@ -160,6 +176,7 @@ impl Record {
             stop_timeout: number(&value, "stop-timeout")?,
             copies: shown("copies")?,
             binds: shown("binds")?,
+            groups: list(&value, "groups", group)?,
         })
     }
 }
@@ -179,6 +196,34 @@ fn list<T>(value: &Value, key: &str, item: impl Fn(&Value) -> Option<T>) -> Opti
 fn layer(value: &Value) -> Option<Layer> {
     let (place, text) = (string(value.get(0)?)?, string(value.get(1)?)?);
     Some(Layer { place, text, local: value.get(2)?.as_bool()? })
+}
+
+fn number_of(version: Version) -> u64 {
+    match version {
+        Version::One => 1,
+        Version::Two => 2,
+    }
+}
+
+fn group(value: &Value) -> Option<Group> {
+    let version = match value.get(0)?.as_u64()? {
+        1 => Version::One,
+        2 => Version::Two,
+        _ => return None,
+    };
+    let controllers = value.get(2)?.as_array()?.iter().map(string).collect::<Option<_>>()?;
+    Some(Group { version, path: string(value.get(1)?)?, controllers })
+}
+
+fn groups(plan: &Plan) -> Vec<Group> {
+    let groups =
+        plan.steps.iter().filter_map(|p| if let Step::Group(group) = &p.step { Some(group) } else { None });
+    let kept = |group: &limits::Group| Group {
+        version: group.version,
+        controllers: group.controllers.iter().map(|&name| name.to_owned()).collect(),
+        path: group.path.as_str().to_owned(),
+    };
+    groups.map(kept).collect()
 }
 
 fn ids(plan: &Plan) -> (u32, u32) {
@@ -237,6 +282,11 @@ mod tests {
             stop_timeout: 5000,
             copies: shown("/etc/hosts", "/etc/hosts"),
             binds: shown("/usr", "/usr"),
+            groups: vec![Group {
+                version: Version::One,
+                controllers: vec!["cpu".into(), "memory".into()],
+                path: "/sys/fs/cgroup/x".into(),
+            }],
         }
     }
 
@@ -255,7 +305,7 @@ mod tests {
         for end in 0..text.len() - 1 {
             assert_eq!(Record::parse(&text[..end]), None, "{end}");
         }
-        assert_eq!(Record::parse(&text.replace("\"format\":1", "\"format\":2")), None);
+        assert_eq!(Record::parse(&text.replace("\"format\":2", "\"format\":1")), None);
         assert_eq!(Record::parse(&text.replace("\"first\":11", "\"first\":-1")), None);
         assert_eq!(Record::parse(&text.replace("\"first\":11", "\"first\":99999999999")), None);
     }

@@ -31,6 +31,9 @@ _jail() {
             jail,help)
                 cmd="jail__subcmd__help"
                 ;;
+            jail,limit)
+                cmd="jail__subcmd__limit"
+                ;;
             jail,man)
                 cmd="jail__subcmd__man"
                 ;;
@@ -61,6 +64,9 @@ _jail() {
             jail,systemd)
                 cmd="jail__subcmd__systemd"
                 ;;
+            jail,top)
+                cmd="jail__subcmd__top"
+                ;;
             jail,verify)
                 cmd="jail__subcmd__verify"
                 ;;
@@ -71,7 +77,7 @@ _jail() {
 
     case "${cmd}" in
         jail)
-            opts="-v -u -g -b -r -e -h -V --verbose --spec --user --group --read --write --tmpfs --bind --robind --root --net --cap --env --cwd --pid-file --pty --name --system-calls --share --without --help --version run plan verify check audit ps exec stop reload refresh signal systemd specs help completions man"
+            opts="-v -u -g -b -r -e -h -V --verbose --spec --user --group --read --write --tmpfs --bind --robind --root --net --cap --env --cwd --pid-file --pty --name --system-calls --share --without --help --version run plan verify check audit ps exec limit top stop reload refresh signal systemd specs help completions man"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -279,6 +285,76 @@ _jail() {
                 return 0
             fi
             case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        jail__subcmd__limit)
+            opts="-u -v -h --memory --memory-high --swap --cpu --cpu-weight --cpus --tasks --io-read --io-write --disk --io-weight --user --pid --tree --show --dry-run --verbose --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --memory)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --memory-high)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --swap)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --cpu)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --cpu-weight)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --cpus)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --tasks)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --io-read)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --io-write)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --disk)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --io-weight)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --user)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -u)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --pid)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 *)
                     COMPREPLY=()
                     ;;
@@ -639,6 +715,24 @@ _jail() {
                     ;;
                 --without)
                     COMPREPLY=($(compgen -W "landlock network-ports seccomp session groups keyring memory-deny-write-execute record" -- "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        jail__subcmd__top)
+            opts="-v -h --every --verbose --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --every)
+                    COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
                 *)

@@ -64,6 +64,8 @@ complete -c jail -n "__fish_jail_needs_command" -a "check" -d 'Check specs again
 complete -c jail -n "__fish_jail_needs_command" -a "audit" -d 'Say how open jails are, from 0 (tight) to 10 (open), and why; nothing is done'
 complete -c jail -n "__fish_jail_needs_command" -a "ps" -d 'List the running jails, and what of them is not any more as the host has it'
 complete -c jail -n "__fish_jail_needs_command" -a "exec" -d 'Run a command in a running jail, confined as its program is'
+complete -c jail -n "__fish_jail_needs_command" -a "limit" -d 'Limit what a command, running processes or a running jail may use of the machine, and no more'
+complete -c jail -n "__fish_jail_needs_command" -a "top" -d 'Show what the running jails use, again and again'
 complete -c jail -n "__fish_jail_needs_command" -a "stop" -d 'Stop running jails: their stop signals, their time to stop, then the end of all their processes'
 complete -c jail -n "__fish_jail_needs_command" -a "reload" -d 'Make running jails reload their configuration: their reload signals'
 complete -c jail -n "__fish_jail_needs_command" -a "refresh" -d 'Look at all files that running jails have copies of, and replace those that differ'
@@ -192,6 +194,27 @@ complete -c jail -n "__fish_jail_using_subcommand exec" -l root -d 'As root and 
 complete -c jail -n "__fish_jail_using_subcommand exec" -l host-tools -d 'The same, with the host\'s programs, for a jail that has no shell; the host\'s root is at /.host'
 complete -c jail -n "__fish_jail_using_subcommand exec" -s v -l verbose -d 'Say more on standard error: -v what is done, -vv every detail (or JAIL_LOG=FILTER)'
 complete -c jail -n "__fish_jail_using_subcommand exec" -s h -l help -d 'Print help'
+complete -c jail -n "__fish_jail_using_subcommand limit" -l memory -d 'How much memory: 512M' -r
+complete -c jail -n "__fish_jail_using_subcommand limit" -l memory-high -d 'Above this it is slowed down (cgroup v2)' -r
+complete -c jail -n "__fish_jail_using_subcommand limit" -l swap -d 'How much swap; 0: none' -r
+complete -c jail -n "__fish_jail_using_subcommand limit" -l cpu -d 'How much CPU time: 30%, or "2.5 cores"' -r
+complete -c jail -n "__fish_jail_using_subcommand limit" -l cpu-weight -d 'Share of CPU time where others want it, too: 1 to 10000, 100 is usual' -r
+complete -c jail -n "__fish_jail_using_subcommand limit" -l cpus -d 'The only CPUs: 0-3,6' -r
+complete -c jail -n "__fish_jail_using_subcommand limit" -l tasks -d 'How many processes and threads' -r
+complete -c jail -n "__fish_jail_using_subcommand limit" -l io-read -d 'How fast each disk is read: 10M, "500 iops", or both with a comma' -r
+complete -c jail -n "__fish_jail_using_subcommand limit" -l io-write -d 'How fast each disk is written' -r
+complete -c jail -n "__fish_jail_using_subcommand limit" -l disk -d 'Only the disk that this path is on, or of these numbers, in place of each' -r -F
+complete -c jail -n "__fish_jail_using_subcommand limit" -l io-weight -d 'Share of disks where others want them, too: 1 to 10000, 100 is usual' -r
+complete -c jail -n "__fish_jail_using_subcommand limit" -s u -l user -d 'Run the command as this user' -r -f -a "(__fish_complete_users)"
+complete -c jail -n "__fish_jail_using_subcommand limit" -l pid -d 'Move a running process, with all its threads' -r
+complete -c jail -n "__fish_jail_using_subcommand limit" -l tree -d 'With all that they have started'
+complete -c jail -n "__fish_jail_using_subcommand limit" -l show -d 'Show limits and use of a jail, of processes, or of all running jails'
+complete -c jail -n "__fish_jail_using_subcommand limit" -l dry-run -d 'Show what would be done; nothing is done'
+complete -c jail -n "__fish_jail_using_subcommand limit" -s v -l verbose -d 'Say more on standard error: -v what is done, -vv every detail (or JAIL_LOG=FILTER)'
+complete -c jail -n "__fish_jail_using_subcommand limit" -s h -l help -d 'Print help'
+complete -c jail -n "__fish_jail_using_subcommand top" -l every -d 'Seconds between two looks' -r
+complete -c jail -n "__fish_jail_using_subcommand top" -s v -l verbose -d 'Say more on standard error: -v what is done, -vv every detail (or JAIL_LOG=FILTER)'
+complete -c jail -n "__fish_jail_using_subcommand top" -s h -l help -d 'Print help'
 complete -c jail -n "__fish_jail_using_subcommand stop" -l timeout -d 'Seconds until they are killed, in place of their specs\' stop-timeout' -r
 complete -c jail -n "__fish_jail_using_subcommand stop" -s v -l verbose -d 'Say more on standard error: -v what is done, -vv every detail (or JAIL_LOG=FILTER)'
 complete -c jail -n "__fish_jail_using_subcommand stop" -s h -l help -d 'Print help'

@@ -2,6 +2,8 @@
 //!
 //! Must not know: how to print. Errno values that mislead are translated in one table.
 
+mod groups;
+
 use super::check::PROCESS_FIELDS;
 use super::{Call, Failure};
 use crate::jail::network::{Endpoint, Listen};
@@ -34,7 +36,11 @@ pub fn problem(plan: &Plan, failure: Failure) -> Problem {
         (Step::Isolate { .. }, Call::Open) => "find the host's /proc".into(),
         _ => intent(step, failure.detail),
     };
-    let mut problem = Problem::new(kind, format!("cannot {what}: {cause}")).at(planned.at);
+    let at = match step {
+        Step::Group(group) | Step::GroupOf { group, .. } => groups::at(group, failure.detail).or(planned.at),
+        _ => planned.at,
+    };
+    let mut problem = Problem::new(kind, format!("cannot {what}: {cause}")).at(at);
     problem.step = Some(format!(
         "step {} of {} ({}): {}",
         failure.step + 1,
@@ -104,6 +110,9 @@ fn object(step: &Step, detail: u32) -> Option<String> {
         Step::OpenTree { source, .. } | Step::MapOwners { source, .. } | Step::OpenFile { source, .. } => {
             source.to_string()
         }
+        Step::LeaveGroup { leaf, .. } => leaf.to_string(),
+        Step::Group(group) | Step::GroupOf { group, .. } => groups::file(group, detail),
+        Step::JoinGroups(paths) => paths.get(detail as usize)?.to_string(),
         Step::LandlockRules { rules, .. } => rules.get(detail as usize)?.0.to_string(),
         Step::Listen { socket, .. } => socket.endpoint.to_string(),
         Step::NotifySocket(notify) => notify.manager.clone(),
@@ -132,6 +141,10 @@ fn intent(step: &Step, detail: u32) -> String {
         Step::Join(_) => "join the jail's namespaces".into(),
         Step::CreateDirectory { .. } => format!("create {} on the host", object()),
         Step::OpenTree { .. } | Step::OpenFile { .. } => format!("show {} in the jail", object()),
+        Step::LeaveGroup { base, .. } => format!("leave the group {base}"),
+        Step::Group(group) => groups::intent(group, detail, None),
+        Step::GroupOf { group, processes, .. } => groups::intent(group, detail, Some(processes)),
+        Step::JoinGroups(_) => format!("join the group {}", object()),
         Step::RaiseLimit { .. } => format!("raise the limit {}", object()),
         Step::Listen { .. } => format!("listen on {}", object()),
         Step::PassSockets { .. } => format!("pass on the socket {}", object()),
@@ -220,6 +233,9 @@ fn listen_remedy(socket: &Listen, errno: Errno) -> Option<String> {
 fn remedy(step: &Step, failure: Failure) -> Option<String> {
     let errno = Errno::from_raw(failure.errno);
     Some(match (step, errno) {
+        (Step::LeaveGroup { .. } | Step::Group(_) | Step::GroupOf { .. } | Step::JoinGroups(_), _) => {
+            return groups::remedy(step, errno, failure.detail);
+        }
         (Step::Isolate { .. }, _) if failure.call == Call::Open => "mount it (mount -t proc proc /proc): jail reads there what the kernel says of its mounts and of itself, before it starts anything".into(),
         (Step::Isolate { user: Some(_), .. }, Errno::EPERM | Errno::EACCES) => "something forbids user namespaces to users here: the system-call filter of a container, or AppArmor (its profile for jail needs `userns,`); run jail as root on the host".into(),
         // Root is refused this only by a security module; of others Ubuntu's AppArmor takes the capabilities.

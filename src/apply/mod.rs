@@ -3,6 +3,7 @@
 //! Must not know: the spec, or why a step is in the plan. A failure is three numbers (step, call,
 //! errno); `explain` makes words of it, in the process that still can print.
 
+pub mod cgroup;
 mod check;
 mod credentials;
 pub mod explain;
@@ -45,6 +46,7 @@ pub enum Call {
     Fsconfig,
     Fsmount,
     Mkdir,
+    Flock,
     Mknod,
     Symlink,
     Chown,
@@ -157,7 +159,7 @@ pub struct State {
     pub live: Vec<OwnedFd>,
     /// What was copied, for the outer process, by place.
     pub copied: Vec<(AbsPath, live::Copied)>,
-    /// Host directories that were made, as step indices: undone if the start fails.
+    /// Host directories and groups that were made, as step indices: undone if the start fails.
     pub created: Vec<usize>,
     /// Socket files that were made: removed at the end, or if the start fails.
     pub sockets: Vec<SocketFile>,
@@ -355,6 +357,10 @@ fn run_step(step: &Step, index: usize, state: &mut State) -> Result<(), Fault> {
             state.put(*slot, file);
             Ok(())
         }
+        Step::LeaveGroup { base: _, leaf } => cgroup::leave(state, index, leaf),
+        Step::Group(group) => cgroup::make(state, index, group),
+        Step::GroupOf { group, processes, tree } => cgroup::make_of(state, index, group, processes, *tree),
+        Step::JoinGroups(paths) => cgroup::join(paths),
         Step::RaiseLimit { resource, hard } => credentials::raise_limit(*resource, *hard),
         Step::Listen { descriptor, socket } => sockets::listen(state, *descriptor, socket),
         Step::Rlimit { resource, soft, hard } => credentials::rlimit(*resource, *soft, *hard),

@@ -6,6 +6,7 @@
 
 use crate::jail::ask::device_path;
 use crate::jail::facts::{Caller, End, Facts, FileKind, Group, PathFact, User};
+use crate::jail::limits;
 use crate::jail::path::AbsPath;
 use crate::spec::{Root, Spec};
 
@@ -32,6 +33,7 @@ pub fn assume(facts: &mut Facts, spec: &Spec) -> Vec<String> {
     kernel.last_capability = last;
     (kernel.seccomp, kernel.deny_write_execute, kernel.keyrings) = (true, true, true);
     facts.range = facts.range.or(Some(0x7000_0000));
+    facts.cgroups = limits::ask(spec).map(|asked| limits::Cgroups::assumed(&asked));
     let mut assumed = Vec::new();
     identities(facts, &mut assumed);
     for (path, kind, optional) in named_paths(spec) {

@@ -59,6 +59,11 @@ const SYNOPSIS: &[(&str, &str)] = &[
     ),
     ("ps", "[\\fB\\-\\-json\\fR] [\\fB\\-\\-stale\\fR]"),
     ("exec", "[\\fB\\-\\-root\\fR|\\fB\\-\\-host\\-tools\\fR] \\fINAME\\fR \\-\\- \\fICOMMAND\\fR..."),
+    (
+        "limit",
+        "[\\fINAME\\fR|\\fB\\-\\-pid\\fR \\fIN\\fR...] [\\fB\\-\\-show\\fR|\\fB\\-\\-dry\\-run\\fR] [\\fILIMITS\\fR] [\\-\\- \\fICOMMAND\\fR...]",
+    ),
+    ("top", "[\\fB\\-\\-every\\fR \\fISECONDS\\fR]"),
     ("stop", "\\fINAME\\fR... [\\fB\\-\\-timeout\\fR \\fISECONDS\\fR]"),
     ("reload", "\\fINAME\\fR..."),
     ("refresh", "\\fINAME\\fR..."),

@@ -153,16 +153,16 @@ fn variable(At { value, at }: At<String>, spec: &mut Spec, problems: &mut Proble
 }
 
 /// The command line as one text, and where in it everything is.
-struct Line<'a> {
+pub(super) struct Line<'a> {
     words: &'a [String],
     /// Each word as it stands in the text, quotes included.
     spans: Vec<Span>,
     whole: Span,
-    problems: Problems,
+    pub(super) problems: Problems,
 }
 
 impl<'a> Line<'a> {
-    fn new(words: &'a [String], sources: &mut Sources) -> Self {
+    pub(super) fn new(words: &'a [String], sources: &mut Sources) -> Self {
         let mut text = String::from("jail");
         let mut ends = Vec::with_capacity(words.len());
         for word in words {
@@ -181,12 +181,12 @@ impl<'a> Line<'a> {
     }
 
     /// The value of a flag that may be given once.
-    fn one(&mut self, value: Option<&String>, flag: &str) -> Option<At<String>> {
+    pub(super) fn one(&mut self, value: Option<&String>, flag: &str) -> Option<At<String>> {
         self.all(value.map(std::slice::from_ref).unwrap_or_default(), flag).pop()
     }
 
     /// All values of a flag that may be repeated; as in a spec, none may be empty.
-    fn all(&mut self, values: &[String], flag: &str) -> Vec<At<String>> {
+    pub(super) fn all(&mut self, values: &[String], flag: &str) -> Vec<At<String>> {
         let places = if values.is_empty() { Vec::new() } else { self.places(flag) };
         let mut found = Vec::with_capacity(values.len());
         for (n, value) in values.iter().enumerate() {
@@ -202,7 +202,7 @@ impl<'a> Line<'a> {
     }
 
     /// Where the value of a flag stands.
-    fn at(&self, flag: &str) -> Span {
+    pub(super) fn at(&self, flag: &str) -> Span {
         self.places(flag).first().copied().unwrap_or(self.whole)
     }
 

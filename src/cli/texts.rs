@@ -68,6 +68,19 @@ The command gets the namespaces, user, capabilities, filters and limits of the j
 whatever its spec says by now. With a terminal as standard input it has a terminal of its own. It ends
 with the jail, and with this process.";
 
+/// Of `jail limit`.
+pub const LIMIT_HELP: &str = "\
+Examples:
+  jail limit --cpu 30% --memory 512M -- make -j8      a command, executed in place, without a jail
+  jail limit --pid 1234 --pid 5678 --io-write 10M     running processes; --tree: with their children
+  jail limit nginx --memory 1G                        a running jail
+  jail limit --show nginx
+
+The limits are those of [limits] in a spec: `jail help limits`. A command and running processes get a
+group of their own in `jail` below the control group that this process is in; running processes leave
+the groups they were in, and their limits. It is removed when its last process has ended, by a small
+process that waits outside it.";
+
 /// Of every command.
 pub const EXIT_STATUS: &str = "\
 Exit status:

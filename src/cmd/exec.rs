@@ -3,6 +3,7 @@
 use super::ps::registry;
 use super::{Ended, plan_of, run};
 use crate::cli::{self, Action};
+use crate::jail::path::AbsPath;
 use crate::plan::enter::{self, As, Entry, EntryKind};
 use crate::plan::{Plan, Step};
 use crate::problem::{Problem, Problems, Sources};
@@ -39,7 +40,9 @@ pub fn exec(name: &str, wanted: &Wanted<'_>, sources: &mut Sources) -> Result<En
         (false, false) => As::Program,
     };
     let terminal = std::io::stdin().is_terminal();
-    let plan = enter::plan(&own, &who, wanted.command, terminal)
+    let groups: Vec<AbsPath> =
+        jail.record.groups.iter().filter_map(|group| AbsPath::new(&group.path).ok()).collect();
+    let plan = enter::plan(&own, &who, &groups, wanted.command, terminal)
         .ok_or_else(|| Problem::set_up("a name in the jail's root directory cannot be part of a path"))?;
     let outcome = serve::enter::enter(&plan, target);
     run::ended(&plan, outcome, sources)
@@ -54,7 +57,9 @@ pub fn started_by(record: &Record, sources: &mut Sources) -> Result<Plan, Proble
         let problem = Problem::set_up(format!("jail {} was started by another version of jail", record.name));
         return Err(problem.help("restart it with this one").into());
     };
-    let spec = load::replay(layers, sources)?;
+    let mut spec = load::replay(layers, sources)?;
+    // Its groups are there already; who asks may not even be allowed to make such.
+    spec.limits = Default::default();
     let request = Request { words: words.clone(), directory: directory.clone(), layers: Vec::new() };
     plan_of(&target, Some((record.jail.clone(), spec)), &request, sources)
 }

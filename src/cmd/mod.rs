@@ -8,6 +8,7 @@ mod check;
 mod docs;
 mod exec;
 mod help;
+mod limit;
 pub mod output;
 mod page;
 mod ps;
@@ -16,6 +17,7 @@ mod run;
 mod specs;
 mod stop;
 mod systemd;
+mod top;
 mod verify;
 
 use crate::cli::{self, Action, Cli, Target};
@@ -95,6 +97,8 @@ fn tell(cli: &Cli, words: &[String], sources: &mut Sources) -> Result<Ended, Pro
             let wanted = exec::Wanted { root: *root, host_tools: *host_tools, command };
             return exec::exec(name, &wanted, sources);
         }
+        Some(Action::Limit(limit)) => return limit::limit(limit, words, sources),
+        Some(Action::Top { every }) => return top::top(Duration::from_secs((*every).into())),
         Some(Action::Reload { names }) => return stop::reload(names),
         Some(Action::Refresh { names }) => return refresh::refresh(names, sources),
         Some(Action::Signal { name, signal }) => return stop::signal(name, signal),

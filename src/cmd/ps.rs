@@ -4,6 +4,7 @@ use super::output::{self, columns};
 use super::{Ended, trust};
 use crate::cli::{self, Action};
 use crate::host;
+use crate::host::usage::{self, Gauge, Usage};
 use crate::problem::{Problem, Problems, Sources};
 use crate::record::{Record, Request};
 use crate::registry::living::{Entry, Life};
@@ -23,6 +24,8 @@ struct Row {
     /// Of the jail, without its pid 1.
     processes: Vec<i32>,
     findings: Vec<Finding>,
+    /// Of its limits; none without.
+    usage: Option<Usage>,
 }
 
 /// Lists the caller's jails.
@@ -71,8 +74,14 @@ fn some_rows(entries: &[Entry], namespaces: &BTreeMap<String, Vec<i32>>) -> Vec<
 }
 
 fn row(entry: Entry, namespaces: &BTreeMap<String, Vec<i32>>, host: &mut Host, specs: &mut Specs) -> Row {
-    let mut row =
-        Row { entry, state: "left over", uptime: None, processes: Vec::new(), findings: Vec::new() };
+    let mut row = Row {
+        entry,
+        state: "left over",
+        uptime: None,
+        processes: Vec::new(),
+        findings: Vec::new(),
+        usage: None,
+    };
     row.state = match (row.entry.state, &row.entry.record) {
         (Life::Running, Some(record)) => {
             let Record { processes: recorded, request, .. } = record;
@@ -85,6 +94,7 @@ fn row(entry: Entry, namespaces: &BTreeMap<String, Vec<i32>>, host: &mut Host, s
             row.uptime = processes::age(recorded.leader());
             row.findings = stale::findings(record, &row.processes, host);
             row.findings.extend(specs.changed(request));
+            row.usage = (!record.groups.is_empty()).then(|| usage::of(&record.groups));
             if processes::state(recorded.program) == Some('T') { "stopped" } else { "running" }
         }
         (Life::Starting, _) => "starting",
@@ -145,7 +155,7 @@ fn table(rows: &[Row]) -> String {
     if rows.is_empty() {
         return "no jail is running\n".into();
     }
-    let header = ["NAME", "STATE", "UP", "PID", "USER", "PROCESSES", "GIVEN UP", "STALE"];
+    let header = ["NAME", "STATE", "UP", "PID", "USER", "PROCESSES", "LIMITS", "GIVEN UP", "STALE"];
     let mut cells = vec![header.map(str::to_owned).to_vec()];
     let users = host::user_names();
     for row in rows {
@@ -159,6 +169,7 @@ fn table(rows: &[Row]) -> String {
             of(|record| record.processes.program.to_string()),
             user.map_or("-".into(), |user| users.get(&user).cloned().unwrap_or_else(|| user.to_string())),
             record.map_or("-".into(), |_| row.processes.len().to_string()),
+            row.usage.as_ref().map_or("-".into(), Usage::summary),
             of(|record| match record.given_up.len() {
                 0 => "nothing".into(),
                 _ => record.given_up.iter().map(|(what, _)| what.as_str()).collect::<Vec<_>>().join(", "),
@@ -170,6 +181,18 @@ fn table(rows: &[Row]) -> String {
         ]);
     }
     columns(&cells)
+}
+
+fn limits(usage: &Usage) -> Value {
+    let gauge = |gauge: Option<Gauge>| gauge.map(|g| json!({ "used": g.used, "limit": g.limit }));
+    json!({
+        "memory": gauge(usage.memory),
+        "tasks": gauge(usage.tasks),
+        "cpu-percent": usage.cpu.map(|thousandths| thousandths as f64 / 10.0),
+        "killed-for-memory": usage.killed,
+        "tasks-refused": usage.refused,
+        "cause": usage.cause(),
+    })
 }
 
 fn as_json(rows: &[Row]) -> String {
@@ -186,6 +209,7 @@ fn as_json(rows: &[Row]) -> String {
                 "uid": record.map(|r| r.user.0),
                 "gid": record.map(|r| r.user.1),
                 "processes": row.processes,
+                "limits": row.usage.as_ref().map(limits),
                 "given-up": record.map(|r| r.given_up.iter().map(|(what, by)| json!({ "what": what, "by": by })).collect::<Vec<_>>()),
                 "stale": row.findings.iter().map(|f| json!({ "kind": f.kind(), "text": f.text() })).collect::<Vec<_>>(),
             })

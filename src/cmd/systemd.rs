@@ -83,6 +83,8 @@ fn plan(loaded: &Loaded, without: &[Feature]) -> Result<Plan, Problems> {
     let last = facts.kernel.last_capability.min(63);
     facts.caller =
         Caller { capabilities: u64::MAX >> (63 - last), can_start_session: true, ..Caller::default() };
+    // The unit's group will be jail's own (Delegate=yes); that of who asks does not matter.
+    facts.cgroups = questions.limits.as_ref().map(jail::limits::Cgroups::assumed);
     let jail = jail::resolve::resolve(&loaded.name, &loaded.spec, &facts, without)?;
     Ok(plan::build::build(&jail))
 }

@@ -2,7 +2,9 @@
 //!
 //! Must not know: what the answers are for.
 
+pub mod cgroups;
 pub mod diagnose;
+mod disks;
 mod elf;
 mod inside;
 mod kernel;
@@ -13,6 +15,7 @@ mod paths;
 pub mod ports;
 pub mod processes;
 mod programs;
+pub mod usage;
 mod users;
 
 pub use paths::open_to_others;
@@ -99,6 +102,7 @@ pub fn answer(questions: &Questions) -> Result<Facts, Problems> {
             }
         }
     }
+    facts.cgroups = questions.limits.as_ref().map(cgroups::cgroups);
     for (path, fact) in facts.paths.iter().chain(&facts.inside) {
         match &fact.end {
             Ok(end) => trace!("{path}: {:?} {} mode {:04o} uid {}", end.kind, end.path, end.mode, end.uid),

@@ -20,6 +20,44 @@ fn parent_of(pid: i32) -> Option<i32> {
     stat.rsplit_once(')')?.1.split_whitespace().nth(1)?.parse().ok()
 }
 
+/// These and all that they have started, each once.
+pub fn with_descendants(pids: &[i32]) -> Vec<i32> {
+    let entries = std::fs::read_dir("/proc").into_iter().flatten().flatten();
+    let numbers = entries.filter_map(|e| e.file_name().to_str()?.parse::<i32>().ok());
+    let parents: Vec<(i32, i32)> = numbers.filter_map(|pid| Some((pid, parent_of(pid)?))).collect();
+    let mut found = pids.to_vec();
+    let mut next = 0;
+    while let Some(parent) = found.get(next).copied() {
+        let children = parents.iter().filter(|(_, of)| *of == parent).map(|(pid, _)| *pid);
+        let new: Vec<i32> = children.filter(|pid| !found.contains(pid)).collect();
+        found.extend(new);
+        next += 1;
+    }
+    found
+}
+
+/// Whether it is the kernel's own (PF_KTHREAD of linux/sched.h, in field 9 of proc_pid_stat(5)).
+pub fn is_kernel_thread(pid: i32) -> bool {
+    let flags = text(pid, "stat")
+        .and_then(|stat| stat.rsplit_once(')')?.1.split_whitespace().nth(6)?.parse::<u64>().ok());
+    flags.is_some_and(|flags| flags & 0x0020_0000 != 0)
+}
+
+/// Its real user id.
+pub fn owner(pid: i32) -> Option<u32> {
+    status(&text(pid, "status")?, "Uid:")?.split_whitespace().next()?.parse().ok()
+}
+
+/// The file mode creation mask of this process (Linux 4.7); without /proc, the usual one.
+pub fn own_umask() -> u32 {
+    let text = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    status(&text, "Umask:").and_then(|mask| u32::from_str_radix(mask.trim(), 8).ok()).unwrap_or(0o022)
+}
+
+fn status<'a>(text: &'a str, name: &str) -> Option<&'a str> {
+    text.lines().find_map(|line| line.strip_prefix(name))
+}
+
 /// Whether there is such a process. A zombie holds nothing and only waits for its parent.
 pub fn lives(pid: i32) -> bool {
     let stat = text(pid, "stat").unwrap_or_default();

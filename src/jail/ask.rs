@@ -24,6 +24,7 @@ pub fn ask(spec: &Spec, name: &str) -> Questions {
         env: spec.process.keep_env.iter().map(|e| e.value.clone()).collect(),
         moved: super::programs::moved(spec),
         search: search(spec),
+        limits: super::limits::ask(spec),
         ..Questions::default()
     };
     let ranged = spec.privileges.user_namespace.as_ref().is_some_and(|u| u.value);

@@ -3,6 +3,7 @@
 //! Must not know: how the answers are found (that is `host`).
 #![forbid(unsafe_code)]
 
+use super::limits::{Asked, Cgroups};
 use super::path::AbsPath;
 use std::collections::BTreeMap;
 
@@ -37,6 +38,8 @@ pub struct Questions {
     pub moved: Vec<(AbsPath, AbsPath)>,
     /// The directories of `PATH`, inside.
     pub search: Vec<AbsPath>,
+    /// Control groups and disks; none unless something is limited.
+    pub limits: Option<Asked>,
 }
 
 /// The answers.
@@ -69,6 +72,8 @@ pub struct Facts {
     pub env: BTreeMap<String, String>,
     /// By the path inside that was asked for.
     pub programs: BTreeMap<AbsPath, Program>,
+    /// If they were asked for.
+    pub cgroups: Option<Cgroups>,
 }
 
 /// A program and what the kernel opens along with it.

@@ -10,6 +10,7 @@ pub mod facts;
 mod feature;
 mod forking;
 pub mod identity;
+pub mod limits;
 pub mod live;
 pub mod network;
 pub mod notify;
@@ -25,6 +26,7 @@ mod user_namespace;
 use crate::problem::{At, Span};
 use crate::seccomp::Policy;
 use crate::spec::{Rlimit, TmpfsEntry};
+use limits::Limits;
 use live::LiveSource;
 use network::Network;
 use notify::Notify;
@@ -57,6 +59,8 @@ pub struct Jail {
     pub owners: Owners,
     /// The last word on privileges.
     pub privileges: Privileges,
+    /// How much of the machine it may use.
+    pub limits: Limits,
     /// Promises given up by name, with who gave them up.
     pub given_up: Vec<GivenUp>,
 }

@@ -53,6 +53,11 @@ pub fn resolve(name: &str, spec: &Spec, facts: &Facts, without: &[Feature]) -> R
         Some(process) if namespaces.range.is_some() => context.owners(spec, &process.identity),
         _ => Owners::default(),
     };
+    let limits = match &spec.limits {
+        // Most have none, and nothing was asked.
+        none if *none == Default::default() => Default::default(),
+        _ => context.limits(name, spec, namespaces.pid),
+    };
     let given_up = context.given_up;
     match (process, privileges, context.problems.0.is_empty()) {
         (Some(process), Some(privileges), true) => Ok(Jail {
@@ -67,6 +72,7 @@ pub fn resolve(name: &str, spec: &Spec, facts: &Facts, without: &[Feature]) -> R
             exec,
             owners,
             privileges,
+            limits,
             given_up,
         }),
         _ => Err(context.problems),

@@ -58,6 +58,7 @@ pub fn build(jail: &Jail) -> Plan {
         main_pid_file: jail.process.main_pid_file.clone(),
         live: live(jail),
         given_up: jail.given_up.clone(),
+        hooks: jail.limits.hooks.clone(),
     }
 }
 
@@ -110,6 +111,15 @@ impl Steps {
     }
 
     fn limits(&mut self, jail: &Jail) {
+        for group in &jail.limits.groups {
+            if let Some(leaf) = &group.leaf {
+                self.add(Step::LeaveGroup { base: group.base.clone(), leaf: leaf.clone() }, None);
+            }
+        }
+        for group in &jail.limits.groups {
+            let at = group.limits.iter().find_map(|write| write.at);
+            self.add(Step::Group(group.clone()), at);
+        }
         for (resource, limit, at) in &jail.process.rlimits {
             // Nothing is below 0.
             if limit.hard != Some(0) {

@@ -4,6 +4,7 @@
 #![forbid(unsafe_code)]
 
 use super::{Attributes, Joined, Plan, Planned, Step, Supervision, TmpfsLimits, TreeKind};
+use crate::jail::limits::Hooks;
 use crate::jail::path::AbsPath;
 
 /// As what the command runs.
@@ -46,10 +47,15 @@ pub const TOOLS: &str = "/.host";
 const TOOL_DIRECTORIES: &[&str] =
     &["/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin"];
 
-/// The plan of `command` in the jail of `plan`. `None`: a path that this needs cannot be one.
-pub fn plan(plan: &Plan, who: &As, command: &[String], terminal: bool) -> Option<Plan> {
+/// The plan of `command` in the jail of `plan`, which is in these groups. `None`: a path that this needs
+/// cannot be one.
+pub fn plan(plan: &Plan, who: &As, groups: &[AbsPath], command: &[String], terminal: bool) -> Option<Plan> {
     let mut steps = Vec::new();
     let mut add = |step| steps.push(Planned { step, at: None });
+    // The operator comes to help: not to be killed for the memory, or to be kept out by the tasks.
+    if *who == As::Program && !groups.is_empty() {
+        add(Step::JoinGroups(groups.to_vec()));
+    }
     if let As::RootWithTools(_) = who {
         let attributes = Attributes { read_only: true, no_exec: false, no_dev: true };
         add(Step::OpenTree { slot: 0, source: AbsPath::root(), kind: TreeKind::Directory, attributes });
@@ -79,6 +85,7 @@ pub fn plan(plan: &Plan, who: &As, command: &[String], terminal: bool) -> Option
         main_pid_file: None,
         live: super::Live::default(),
         given_up: plan.given_up.clone(),
+        hooks: Hooks::default(),
     })
 }
 
@@ -137,6 +144,10 @@ fn confinement(planned: &Planned, command: &[String], terminal: bool) -> Option<
         | Step::OpenProber { .. }
         | Step::ExecuteProber { .. }
         | Step::Join(_)
+        | Step::LeaveGroup { .. }
+        | Step::Group(_)
+        | Step::GroupOf { .. }
+        | Step::JoinGroups(_)
         | Step::JoinUserNamespace => return None,
         other => other.clone(),
     };

@@ -16,6 +16,7 @@ pub use live::Live;
 pub use payload::{ExpectedMount, ExpectedProcess, Joined, TreeKind, UserMap};
 pub use phase::{PHASES, Phase};
 
+use crate::jail::limits::{Group, Hooks};
 use crate::jail::network::{Listen, TcpPorts};
 use crate::jail::notify::Notify;
 use crate::jail::path::AbsPath;
@@ -39,6 +40,8 @@ pub struct Plan {
     pub live: Live,
     /// Promises that do not hold, on purpose.
     pub given_up: Vec<GivenUp>,
+    /// What is run outside when limits are hit.
+    pub hooks: Hooks,
 }
 
 /// A step and the spec line that asked for it.
@@ -184,6 +187,27 @@ pub enum Step {
         /// Where and how.
         socket: Listen,
     },
+    /// Leave the group below which others are made, for a leaf of it; version 2 of cgroups enables
+    /// controllers for them only then. Done by the outer process before all else.
+    LeaveGroup {
+        /// Left.
+        base: AbsPath,
+        /// Made, and joined.
+        leaf: AbsPath,
+    },
+    /// Make a group, write its limits, and join it.
+    Group(Group),
+    /// Make a group, write its limits, and move running processes into it.
+    GroupOf {
+        /// The group.
+        group: Group,
+        /// By number.
+        processes: Vec<i32>,
+        /// Also what they start meanwhile.
+        tree: bool,
+    },
+    /// Join the groups of a running jail.
+    JoinGroups(Vec<AbsPath>),
     /// setrlimit(2) of a hard limit above the caller's, while there is a right to.
     RaiseLimit {
         /// Which.

@@ -58,14 +58,19 @@ impl Step {
     pub fn phase(&self) -> Phase {
         use Step::*;
         match self {
-            Isolate { .. } | Join(_) | MakePrivate | UserNamespace { .. } => Phase::Private,
+            JoinGroups(_) | Isolate { .. } | Join(_) | MakePrivate | UserNamespace { .. } => Phase::Private,
             Listen { .. }
             | CreateDirectory { .. }
             | OpenTree { .. }
             | MapOwners { .. }
             | OpenFile { .. }
             | OpenProber { .. } => Phase::Open,
-            RaiseLimit { .. } | OomScoreAdjust(_) | Nice(_) => Phase::Limits,
+            LeaveGroup { .. }
+            | Group(_)
+            | GroupOf { .. }
+            | RaiseLimit { .. }
+            | OomScoreAdjust(_)
+            | Nice(_) => Phase::Limits,
             Unshare(_) | LoopbackUp | Keyring => Phase::Namespaces,
             NewRoot(_)
             | AttachRoot { .. }

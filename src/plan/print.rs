@@ -3,6 +3,8 @@
 //! Must not know: how a step is done.
 #![forbid(unsafe_code)]
 
+mod groups;
+
 use super::build::{FIRST_PASSED, in_phase};
 use super::{Access, Attributes, Live, PHASES, Plan, Planned, Step, TreeKind, Unshared};
 use crate::jail::Ids;
@@ -71,6 +73,9 @@ fn origin(planned: &Planned, sources: &Sources) -> Option<String> {
 
 fn supervision(plan: &Plan) -> Vec<String> {
     let rules = &plan.supervision;
+    if !plan.steps.iter().any(|p| matches!(p.step, Step::Isolate { .. })) {
+        return vec!["a small process waits outside the group, and removes it once it is empty".into()];
+    }
     if !rules.pid_namespace {
         return vec!["the program is executed in place: no other process stays".into()];
     }
@@ -126,6 +131,9 @@ pub fn describe(step: &Step) -> String {
         }
         Step::MapOwners { source, .. } => format!("map owners in {source}: root on disk is nobody"),
         Step::OpenFile { source, .. } => format!("open file {source}"),
+        Step::LeaveGroup { .. } | Step::Group(_) | Step::GroupOf { .. } | Step::JoinGroups(_) => {
+            groups::describe(step)
+        }
         Step::RaiseLimit { resource, hard } => {
             format!("let {} be limited to {}", resource.name, limit(*hard))
         }

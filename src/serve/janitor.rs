@@ -4,6 +4,7 @@
 //! Must not know: why the start failed. It is there only for plans that make something, and gone
 //! once the program is executed.
 
+use super::groups;
 use super::outer::{directories, undo};
 use crate::plan::Plan;
 use crate::sys::process;
@@ -51,8 +52,12 @@ impl Janitor {
 fn attend(plan: &Plan, socket: &OwnedFd) {
     let mut message = [0; 2 * MOST];
     let length = read(socket, &mut message).unwrap_or(0);
-    let steps = message.get(..length).unwrap_or(&[]).chunks_exact(2);
-    let created: Vec<usize> =
-        steps.filter_map(|s| s.try_into().ok()).map(|s| usize::from(u16::from_ne_bytes(s))).collect();
-    undo(&directories(plan, &created));
+    let words = message.get(..length).unwrap_or(&[]).chunks_exact(2);
+    let steps: Vec<usize> =
+        words.filter_map(|s| s.try_into().ok()).map(|s| usize::from(u16::from_ne_bytes(s))).collect();
+    undo(&directories(plan, &steps));
+    // It waits for an answer, and only then ends, which is what its groups wait for.
+    let answered = write(socket, &[0]);
+    log::trace!("answered: {answered:?}");
+    groups::made(plan, &steps).end();
 }

@@ -3,6 +3,7 @@
 //!
 //! Must not know: what the steps do.
 
+use super::groups;
 use super::notify::Notify;
 use super::outer::{Outer, directories, undo};
 use super::pid_file::PidFile;
@@ -70,6 +71,10 @@ pub fn supervised<'a>(
     };
     let mut report = Report::default();
     let mut state = State::new().map_err(|fault| Stopped::Step(fault.in_step(0)))?;
+    if let Err(failure) = groups::leave(plan, &mut state) {
+        groups::made(plan, &state.created).end();
+        return Err(Stopped::Step(failure));
+    }
     if let Some(notify) = &notify {
         state.set_notify(notify.inside());
     }
@@ -77,9 +82,16 @@ pub fn supervised<'a>(
         first_process(plan, &inheritance, &mut state, &mut report);
         crate::problem::Kind::SetUp.code().into()
     });
-    let child = cloned.map_err(early(Call::Clone))?;
-    drop((inheritance, held));
     let made = state.abandon();
+    let groups = groups::made(plan, &made.directories);
+    let child = match cloned {
+        Ok(child) => child,
+        Err(errno) => {
+            groups.end();
+            return Err(early(Call::Clone)(errno));
+        }
+    };
+    drop((inheritance, held));
     let directories = directories(plan, &made.directories);
     let stopped = match (report.failure, report.init, report.executing) {
         (Some(failure), _, _) => Stopped::Step(failure),
@@ -91,13 +103,14 @@ pub fn supervised<'a>(
                 eprintln!("jail: the pid file could not be put in its place: {}", errno.desc());
             }
             let outer = Outer::new(plan, child, ours, signals, relay, notify, made.copied);
-            return Ok(Running { outer, registration, pid_file, directories, sockets: made.sockets });
+            return Ok(Running { outer, registration, pid_file, directories, sockets: made.sockets, groups });
         }
     };
     if let Err(errno) = process::wait_for(child, true) {
         log::debug!("waitpid: {errno}");
     }
     undo(&directories);
+    groups.end();
     sockets::remove(&made.sockets);
     Err(stopped)
 }
@@ -110,6 +123,7 @@ pub struct Running<'a> {
     pid_file: Option<PidFile>,
     directories: Vec<AbsPath>,
     sockets: Vec<SocketFile>,
+    groups: groups::Made,
 }
 
 impl Running<'_> {
@@ -122,6 +136,7 @@ impl Running<'_> {
         if ended.is_err() {
             undo(&self.directories);
         }
+        self.groups.end();
         sockets::remove(&self.sockets);
         drop(self.pid_file);
         ended
@@ -136,7 +151,7 @@ fn init_arguments(plan: &Plan) -> Vec<CString> {
 }
 
 fn namespaces(plan: &Plan) -> i32 {
-    let user = matches!(plan.steps.first().map(|p| &p.step), Some(Step::Isolate { user: Some(_), .. }));
+    let user = plan.steps.iter().any(|p| matches!(p.step, Step::Isolate { user: Some(_), .. }));
     libc::CLONE_NEWNS | libc::CLONE_NEWPID | if user { libc::CLONE_NEWUSER } else { 0 }
 }
 

@@ -14,7 +14,9 @@
 //! ```
 
 pub mod enter;
+mod groups;
 mod janitor;
+pub mod keeper;
 mod launch;
 pub mod live;
 pub mod machine;
@@ -26,6 +28,7 @@ pub mod prober;
 pub mod refresh;
 mod sockets;
 pub mod terminal;
+mod watch;
 pub mod wire;
 
 pub use launch::Running;
@@ -102,6 +105,7 @@ pub fn start<'a>(
     // and none in pid 1.
     let reset = crate::sys::signal::notice_children();
     reset.map_err(|errno| Stopped::Step(failed(0, Call::Sigaction, errno)))?;
+    groups::sweep(plan);
     if plan.supervision.pid_namespace {
         launch::supervised(plan, held, registration, pid_file)
     } else {
@@ -124,7 +128,13 @@ fn in_place(plan: &Plan) -> Stopped {
         Ok(state) => state,
         Err(fault) => return Stopped::Step(fault.in_step(0)),
     };
-    let makes = plan.steps.iter().position(|p| matches!(p.step, Step::CreateDirectory { .. }));
+    // The janitor, too, must be out of a group that others are to be made below.
+    if let Err(failure) = groups::leave(plan, &mut state) {
+        groups::made(plan, &state.created).end();
+        return Stopped::Step(failure);
+    }
+    let makes =
+        plan.steps.iter().position(|p| matches!(p.step, Step::CreateDirectory { .. } | Step::Group(_)));
     let janitor = match makes.map(|step| (step, janitor::Janitor::start(plan))) {
         None => None,
         Some((_, Ok(janitor))) => Some(janitor),

@@ -10,6 +10,7 @@ use super::machine::{Action, Machine};
 use super::members::Members;
 use super::notify::Notify;
 use super::terminal::Relay;
+use super::watch::Watch;
 use super::wire::{self, Ended, Message};
 use super::{Outcome, Registration, Stopped};
 use crate::apply;
@@ -54,6 +55,8 @@ pub struct Outer {
     live: Option<LiveFiles>,
     /// Capabilities kept beside CAP_KILL.
     kept: u64,
+    /// What the limits do.
+    watch: Option<Watch>,
     begin: Instant,
 }
 
@@ -78,9 +81,10 @@ impl Outer {
         let live = live.then(|| LiveFiles::new(plan, mounts, copied));
         let kept = plan.live.capabilities;
         let listening = notify.is_some() || plan.supervision.forking;
+        let watch = Watch::new(plan);
         let members = listening.then(|| Members::of(child));
         let outer = Outer::of(plan, child, socket, signals, relay);
-        Outer { program, members, notify, listening, live, kept, ..outer }
+        Outer { program, members, notify, listening, live, kept, watch, ..outer }
     }
 
     /// For a command that has joined a running jail, as `child` of this process.
@@ -105,6 +109,7 @@ impl Outer {
             machine: Machine::new(plan.supervision),
             live: None,
             kept: 0,
+            watch: None,
             begin: Instant::now(),
         }
     }
@@ -141,12 +146,19 @@ impl Outer {
             if self.live.as_mut().is_some_and(|live| live.attend(now)) {
                 self.act(self.machine.reload());
             }
+            if let Some(watch) = &mut self.watch {
+                watch.attend(now);
+            }
             match process::wait_for(self.child, false) {
                 Ok(None) => {}
                 Ok(Some(status)) => break self.ended(status),
                 Err(_) => return Err(Stopped::Vanished),
             }
         };
+        let now = self.now();
+        if let Some(watch) = &mut self.watch {
+            watch.look(now);
+        }
         if let Some(relay) = &mut self.relay {
             relay.finish();
         }
@@ -182,7 +194,8 @@ impl Outer {
     fn wait_for_event(&self) {
         let now = self.now();
         let live = self.live.as_ref().and_then(|live| live.wait(now));
-        let timeout = match self.machine.wait(now).into_iter().chain(live).min() {
+        let look = self.watch.as_ref().and_then(|watch| watch.wait(now));
+        let timeout = match self.machine.wait(now).into_iter().chain(live).chain(look).min() {
             None => PollTimeout::NONE,
             Some(ms) => PollTimeout::try_from(ms).unwrap_or(PollTimeout::MAX),
         };
@@ -191,6 +204,7 @@ impl Outer {
         waiting.extend(self.notify.iter().map(Notify::waiting));
         waiting.extend(self.listening.then(|| PollFd::new(self.socket.as_fd(), PollFlags::POLLIN)));
         waiting.extend(self.live.as_ref().and_then(LiveFiles::waiting));
+        waiting.extend(self.watch.iter().flat_map(Watch::waiting));
         // Whatever ended the wait, every source is asked without blocking afterwards.
         if let Err(errno) = poll(&mut waiting, timeout)
             && errno != Errno::EINTR

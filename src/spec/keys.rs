@@ -7,6 +7,7 @@
 mod entries;
 mod files;
 mod help;
+mod limits;
 mod network;
 mod process;
 mod rest;
@@ -20,6 +21,7 @@ use std::fmt;
 pub use entries::{LINK_ENTRY, PATH_ENTRY, RLIMIT, RLIMITS, ROOT, TEXT_ENTRY, TMPFS_ENTRY};
 
 pub use help::{help_all, help_key, names, reference_markdown};
+pub use limits::{IO_ENTRY, ON_MEMORY};
 pub use network::LISTEN_ENTRY;
 
 /// One key: what it is, and how its value gets into `T` (a [`Spec`], or one entry of a list).
@@ -102,6 +104,18 @@ pub enum Kind {
     Amount,
     /// `root`.
     Root,
+    /// `cpu`.
+    Cpu,
+    /// `cpus`.
+    CpuSet,
+    /// `io-read`, `io-write`.
+    Rate,
+    /// `io`.
+    IoEntries,
+    /// A block device.
+    Device,
+    /// `on-memory`.
+    OnMemory,
 }
 
 impl fmt::Display for Kind {
@@ -127,6 +141,12 @@ impl fmt::Display for Kind {
             Kind::Rlimits => f.write_str("table of resource limits"),
             Kind::Amount => f.write_str("integer, size or `unlimited`"),
             Kind::Root => f.write_str("`skeleton`, directory or root table"),
+            Kind::Cpu => f.write_str("share of CPUs"),
+            Kind::CpuSet => f.write_str("set of CPUs"),
+            Kind::Rate => f.write_str("rate"),
+            Kind::IoEntries => f.write_str("list of io entries"),
+            Kind::Device => f.write_str("device number"),
+            Kind::OnMemory => f.write_str("on-memory table"),
         }
     }
 }
@@ -135,7 +155,9 @@ impl Kind {
     /// The same with its article, as in "must be an octal string".
     pub fn with_article(&self) -> String {
         match self {
-            Kind::Octal | Kind::Integer(..) | Kind::Amount | Kind::Address => format!("an {self}"),
+            Kind::Octal | Kind::Integer(..) | Kind::Amount | Kind::Address | Kind::OnMemory => {
+                format!("an {self}")
+            }
             Kind::Words(_) | Kind::Root => self.to_string(),
             _ => format!("a {self}"),
         }
@@ -171,6 +193,11 @@ pub static TABLES: &[Table] = &[
     Table { name: "network", place: "[network]", doc: "which network it is in, and which ports it may use" },
     Table { name: "privileges", place: "[privileges]", doc: "what it may ask of the kernel" },
     Table {
+        name: "limits",
+        place: "[limits]",
+        doc: "how much of the machine it may use, all its processes together",
+    },
+    Table {
         name: "path entry",
         place: "a path entry",
         doc: "an entry of `read` or `write` as a table; a plain string is its `path`",
@@ -187,6 +214,8 @@ pub static TABLES: &[Table] = &[
         place: "a listen entry",
         doc: "an entry of `listen` as a table; a plain string is its `address`",
     },
+    Table { name: "io entry", place: "an io entry", doc: "an entry of `io`" },
+    Table { name: "on-memory table", place: "an on-memory table", doc: "`on-memory`" },
     Table { name: "root table", place: "a root table", doc: "`root` as a table" },
     Table { name: "rlimit", place: "a resource limit", doc: "an entry of `rlimits` as a table" },
 ];
@@ -198,6 +227,7 @@ pub static KEYS: &[(&str, &[Key])] = &[
     ("files", files::FILES),
     ("network", network::NETWORK),
     ("privileges", rest::PRIVILEGES),
+    ("limits", limits::LIMITS),
 ];
 
 /// The keys of one table of a file; `None`: there is no such table.
@@ -222,6 +252,8 @@ pub fn all() -> impl Iterator<Item = &'static About> {
         .chain(abouts(TEXT_ENTRY))
         .chain(abouts(LINK_ENTRY))
         .chain(abouts(LISTEN_ENTRY))
+        .chain(abouts(IO_ENTRY))
+        .chain(abouts(ON_MEMORY))
         .chain(abouts(ROOT))
         .chain(abouts(RLIMIT))
 }
@@ -229,9 +261,9 @@ pub fn all() -> impl Iterator<Item = &'static About> {
 /// Names that a spec may not use yet, or never: table, name, and what to do instead.
 pub static LATER: &[(&str, &str, &str)] = &[
     (
-        "",
         "limits",
-        "not in this version; under systemd use MemoryMax= and TasksMax= of the unit, or `rlimits` in [process]",
+        "devices",
+        "there is no `devices`: device nodes work only where [files] `dev` shows them, and none can be made",
     ),
     (
         "files",

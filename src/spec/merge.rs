@@ -7,13 +7,13 @@
 #[cfg(test)]
 mod tests;
 
-use super::{Files, Network, Privileges, Process, Spec};
+use super::{Files, Limits, Network, Privileges, Process, Spec};
 use crate::problem::At;
 
 /// Lays `over` over `base`. Only the description is not inherited: it speaks of one file.
 // All fields are taken apart by name, so that a new one cannot be forgotten here.
 pub fn merge(base: Spec, over: Spec) -> Spec {
-    let Spec { description: _, include, process, files, network, privileges } = base;
+    let Spec { description: _, include, process, files, network, privileges, limits } = base;
     Spec {
         description: over.description,
         include: append(include, over.include),
@@ -21,6 +21,7 @@ pub fn merge(base: Spec, over: Spec) -> Spec {
         files: merge_files(files, over.files),
         network: merge_network(network, over.network),
         privileges: merge_privileges(privileges, over.privileges),
+        limits: merge_limits(limits, over.limits),
     }
 }
 
@@ -118,6 +119,39 @@ fn merge_privileges(base: Privileges, over: Privileges) -> Privileges {
         socket_families: append_written(socket_families, over.socket_families),
         user_namespace: over.user_namespace.or(user_namespace),
         memory_deny_write_execute: over.memory_deny_write_execute.or(memory_deny_write_execute),
+    }
+}
+
+fn merge_limits(base: Limits, over: Limits) -> Limits {
+    let Limits {
+        memory,
+        memory_high,
+        swap,
+        cpu,
+        cpu_weight,
+        cpus,
+        tasks,
+        io_read,
+        io_write,
+        io,
+        io_weight,
+        on_oom,
+        on_memory,
+    } = base;
+    Limits {
+        memory: over.memory.or(memory),
+        memory_high: over.memory_high.or(memory_high),
+        swap: over.swap.or(swap),
+        cpu: over.cpu.or(cpu),
+        cpu_weight: over.cpu_weight.or(cpu_weight),
+        cpus: over.cpus.or(cpus),
+        tasks: over.tasks.or(tasks),
+        io_read: over.io_read.or(io_read),
+        io_write: over.io_write.or(io_write),
+        io: append(io, over.io),
+        io_weight: over.io_weight.or(io_weight),
+        on_oom: over.on_oom.or(on_oom),
+        on_memory: over.on_memory.or(on_memory),
     }
 }
 

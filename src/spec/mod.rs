@@ -7,10 +7,13 @@
 
 pub mod builtin;
 pub mod keys;
+mod limits;
 pub mod load;
 pub mod merge;
 pub mod parse;
 pub mod value;
+
+pub use limits::{Device, IoEntry, Limits, OnMemory, Rate};
 
 use crate::problem::At;
 use core::net::SocketAddr;
@@ -30,6 +33,8 @@ pub struct Spec {
     pub network: Network,
     /// `[privileges]`
     pub privileges: Privileges,
+    /// `[limits]`
+    pub limits: Limits,
 }
 
 /// `[process]`: what runs, as whom, with which surroundings.

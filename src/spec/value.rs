@@ -4,6 +4,7 @@
 #![forbid(unsafe_code)]
 
 mod entries;
+pub mod limits;
 mod network;
 mod scalar;
 #[cfg(test)]
@@ -23,6 +24,10 @@ pub const NICE: RangeInclusive<i64> = -20..=19;
 pub const OOM_SCORE_ADJUST: RangeInclusive<i64> = -1000..=1000;
 /// What listen(2) takes; the kernel cuts it down to net.core.somaxconn.
 pub const BACKLOG: RangeInclusive<i64> = 1..=4096;
+/// What cpu.weight and io.weight take.
+pub const WEIGHT: RangeInclusive<i64> = 1..=10_000;
+/// Process ids that a kernel can have (PID_MAX_LIMIT of linux/threads.h).
+pub const TASKS: RangeInclusive<i64> = 1..=4_194_304;
 /// Inodes of a tmpfs: 0 would mean unlimited to the kernel.
 pub const INODES: RangeInclusive<i64> = 1..=i64::MAX;
 

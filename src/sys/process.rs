@@ -413,7 +413,9 @@ pub fn trim_memory() {
         libc::malloc_trim(0);
     }
     const DEEPEST: usize = 256 * 1024;
-    let page = rustix::param::page_size();
+    // Not from /proc/self/auxv, which is closed to who is not dumpable any more (Linux before 6.4).
+    let page = nix::unistd::sysconf(nix::unistd::SysconfVar::PAGE_SIZE).ok().flatten();
+    let page = page.and_then(|page| usize::try_from(page).ok()).unwrap_or(4096);
     let here = (&raw const page).addr();
     // The page of this frame stays, and one below it for the call itself.
     let end = (here & !(page - 1)).saturating_sub(page);

@@ -5,6 +5,7 @@
 
 use super::{Result, check};
 use std::os::fd::{FromRawFd, OwnedFd};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// The highest signal number of Linux.
 pub const LAST: i32 = 64;
@@ -41,7 +42,7 @@ fn set_mask(mask: Set) -> Result<()> {
 /// None known.
 pub fn reset_all() -> Result<()> {
     let changeable = (1..=LAST).filter(|number| ![libc::SIGKILL, libc::SIGSTOP].contains(number));
-    changeable.into_iter().try_for_each(|number| dispose(number, libc::SIG_DFL))?;
+    changeable.into_iter().try_for_each(|number| dispose(number, libc::SIG_DFL).map(|_| ()))?;
     set_mask(0)
 }
 
@@ -51,11 +52,11 @@ pub fn reset_all() -> Result<()> {
 /// # Errors
 /// None known.
 pub fn notice_children() -> Result<()> {
-    dispose(libc::SIGCHLD, libc::SIG_DFL)
+    dispose(libc::SIGCHLD, libc::SIG_DFL).map(|_| ())
 }
 
-/// Sets a disposition that is no function: SIG_DFL or SIG_IGN.
-fn dispose(number: i32, handler: libc::sighandler_t) -> Result<()> {
+/// Sets a disposition that is no function: SIG_DFL or SIG_IGN. What it was before.
+fn dispose(number: i32, handler: libc::sighandler_t) -> Result<libc::sighandler_t> {
     #[repr(C)]
     struct KernelAction {
         handler: usize,
@@ -64,26 +65,39 @@ fn dispose(number: i32, handler: libc::sighandler_t) -> Result<()> {
         mask: Set,
     }
     let action = KernelAction { handler, flags: 0, restorer: 0, mask: 0 };
-    // SAFETY: rt_sigaction reads one kernel sigaction and an 8-byte mask size; called directly
-    // because libc refuses the two numbers that it uses for threads, which survive exec too.
+    let mut before = KernelAction { handler: libc::SIG_DFL, flags: 0, restorer: 0, mask: 0 };
+    // SAFETY: rt_sigaction reads one kernel sigaction, writes another, and takes an 8-byte mask size;
+    // called directly because libc refuses the two numbers that it uses for threads, which survive exec
+    // too.
     let done = unsafe {
-        libc::syscall(
-            libc::SYS_rt_sigaction,
-            number,
-            &raw const action,
-            std::ptr::null::<KernelAction>(),
-            size_of::<Set>(),
-        )
+        libc::syscall(libc::SYS_rt_sigaction, number, &raw const action, &raw mut before, size_of::<Set>())
     };
-    check(done).map(|_| ())
+    check(done).map(|_| before.handler)
 }
+
+/// SIGPIPE was ignored by whoever started this process.
+static PIPES_IGNORED: AtomicBool = AtomicBool::new(false);
 
 /// Writing to a pipe without a reader gives EPIPE instead of a signal.
 ///
 /// # Errors
 /// None known.
 pub fn ignore_broken_pipes() -> Result<()> {
-    dispose(libc::SIGPIPE, libc::SIG_IGN)
+    let before = dispose(libc::SIGPIPE, libc::SIG_IGN)?;
+    PIPES_IGNORED.store(before == libc::SIG_IGN, Ordering::Relaxed);
+    Ok(())
+}
+
+/// Undoes [`ignore_broken_pipes`], for a command that is executed with all that the caller has.
+///
+/// # Errors
+/// None known.
+pub fn restore_broken_pipes() -> Result<()> {
+    if PIPES_IGNORED.load(Ordering::Relaxed) {
+        Ok(())
+    } else {
+        dispose(libc::SIGPIPE, libc::SIG_DFL).map(|_| ())
+    }
 }
 
 /// A signalfd(2) for every signal.

@@ -181,6 +181,7 @@ fn plan(steps: Vec<Step>) -> Plan {
     Plan {
         name: "x".into(),
         steps: steps.into_iter().map(|step| Planned { step, at: None }).collect(),
+        hooks: Default::default(),
         supervision: Supervision {
             pid_namespace: true,
             stop_signal: 15,

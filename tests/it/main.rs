@@ -24,7 +24,9 @@ mod inject;
 mod joined;
 mod kernels;
 mod kills;
+mod layouts;
 mod life;
+mod limits;
 mod live;
 mod managers;
 mod nested;
@@ -80,6 +82,7 @@ fn all_tests() -> Vec<ring::Test> {
         plans::tests(),
         audit::tests(),
         kernels::tests(),
+        layouts::tests(),
         cli::tests(),
         docs::tests(),
         driven::tests(),
@@ -98,6 +101,7 @@ fn all_tests() -> Vec<ring::Test> {
         joined::tests(),
         kills::tests(),
         life::tests(),
+        limits::tests(),
         network::tests(),
         #[cfg(target_arch = "x86_64")]
         syscalls::tests(),

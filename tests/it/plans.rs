@@ -95,6 +95,7 @@ pub fn host(questions: &Questions) -> Facts {
         auto: questions.auto.as_ref().map(|_| (2_000_123, 2_000_123)),
         range: questions.range.as_ref().map(|_| 1_900_003_328),
         env: Default::default(),
+        cgroups: None,
         programs: questions.programs.iter().map(|path| (path.clone(), program(path))).collect(),
     }
 }

@@ -18,6 +18,8 @@ pub enum Ring {
     Root,
     /// Root and this program installed.
     Server(&'static str),
+    /// Root, python3, and control groups of version 1 to make others in.
+    Groups,
 }
 
 impl Ring {
@@ -27,6 +29,7 @@ impl Ring {
             Ring::Rootless => "rootless",
             Ring::Root => "root",
             Ring::Server(_) => "server",
+            Ring::Groups => "groups",
         }
     }
 }
@@ -136,8 +139,18 @@ fn missing(ring: Ring) -> Option<String> {
     match ring {
         Ring::Pure => None,
         Ring::Rootless => user_namespaces().err(),
-        Ring::Root | Ring::Server(_) if !root => Some("this is not root".into()),
+        Ring::Root | Ring::Server(_) | Ring::Groups if !root => Some("this is not root".into()),
         Ring::Root => None,
+        Ring::Groups => {
+            let own = std::fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
+            let lacks = ["memory", "cpu", "pids", "cpuset"].into_iter().find(|controller| {
+                let names = own.lines().filter_map(|line| line.split(':').nth(1));
+                !names.flat_map(|names| names.split(',')).any(|name| name == *controller)
+            });
+            lacks
+                .map(|controller| format!("cgroup version 1 has no {controller}"))
+                .or_else(|| missing(Ring::Server("python3")))
+        }
         Ring::Server(program) => {
             let installed = ["/usr/sbin", "/usr/bin"].iter().any(|d| Path::new(d).join(program).exists());
             (!installed).then(|| format!("{program} is not installed"))

@@ -118,10 +118,12 @@ fn kernel(unit: &mut Unit, plan: Option<&Plan>) {
         "What is mounted here stays here. (The settings above make a mount namespace in any case.)",
         &[("PrivateMounts", "yes")],
     );
-    unit.set(
-        "jail makes no cgroup as long as a spec has no limits. (With limits: Delegate=yes in its place.)",
-        &[("ProtectControlGroups", "yes")],
-    );
+    let limited = plan.is_none_or(|plan| plan.steps.iter().any(|p| matches!(p.step, Step::Group(_))));
+    if limited {
+        unit.set("For [limits], jail makes a group of its own in that of the unit.", &[("Delegate", "yes")]);
+    } else {
+        unit.set("jail makes no cgroup, for the spec has no [limits].", &[("ProtectControlGroups", "yes")]);
+    }
 }
 
 fn calls(unit: &mut Unit, plan: Option<&Plan>) {

@@ -61,6 +61,13 @@ fn with_example(about: &About) -> String {
             let address = if unix { "address = \"unix:/x\"" } else { "address = \"[::]:1\"" };
             format!("network.listen = [{{ {pair}{} }}]", rest(address))
         }
+        "io entry" => {
+            let disk = if matches!(about.name, "path" | "device") { "read = 1" } else { "device = \"8:0\"" };
+            format!("limits.io = [{{ {pair}, {disk} }}]")
+        }
+        "on-memory table" => {
+            format!("limits.on-memory = {{ {pair}{}{} }}", rest("above = \"1M\""), rest("run = [\"/x\"]"))
+        }
         "root table" => format!("files.root = {{ {pair}{} }}", rest("path = \"/x\"")),
         "rlimit" => {
             format!("process.rlimits.nofile = {{ {pair}{}{} }}", rest("soft = 1"), rest("hard = 2048"))

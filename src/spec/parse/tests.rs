@@ -97,15 +97,15 @@ jail: unknown table [proces]
         r"
 jail: unknown table [zoo]
   --> t.toml:1:2    [zoo]
-  help: the tables are [process], [files], [network], [privileges]
+  help: the tables are [process], [files], [network], [privileges], [limits]
 ",
     );
     bad(
-        "[limits]\nmemory = \"256M\"\n[files]\nhide = [\"/etc\"]\n",
+        "[limits]\ndevices = []\n[files]\nhide = [\"/etc\"]\n",
         r#"
-jail: unknown table [limits]
-  --> t.toml:1:2    [limits]
-  help: not in this version; under systemd use MemoryMax= and TasksMax= of the unit, or `rlimits` in [process]
+jail: unknown key `devices` in [limits]
+  --> t.toml:2:1    devices = []
+  help: there is no `devices`: device nodes work only where [files] `dev` shows them, and none can be made
 jail: unknown key `hide` in [files]
   --> t.toml:4:1    hide = ["/etc"]
   help: there is no `hide`: a mask is undone by the host's next rename; name fewer paths in `read` instead

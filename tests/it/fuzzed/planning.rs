@@ -9,10 +9,12 @@ use jail::jail::facts::{
     Caller, End, Facts, FileKind, Group, Hop, Kernel, Listing, Manager, Mapped, PathFact, Program, Questions,
     Stop, User, UserNamespaces,
 };
+use jail::jail::limits::facts::{Asked, Cgroups, Hierarchy, Level, Weighting};
 use jail::jail::path::AbsPath;
 use jail::jail::resolve::{Feature, resolve};
 use jail::plan::build::build;
 use jail::problem::{Paint, Problems, Sources};
+use jail::spec::Device;
 use jail::spec::keys::{self, About, KEYS, Key, Kind};
 use jail::spec::parse::parse;
 
@@ -77,7 +79,8 @@ fn spec_text(dice: &mut Dice<'_>) -> String {
     for (table, keys) in KEYS {
         for about in keys.iter().map(|key| &key.about) {
             // These few refuse most of what else there is.
-            let rare = ["exec", "bind", "connect", "listen", "user-namespace"].contains(&about.name);
+            let rare = ["exec", "bind", "connect", "listen", "user-namespace"].contains(&about.name)
+                || (*table == "limits" && !dice.once_in(3));
             let chosen = dice.once_in(3) && (!rare || dice.once_in(3));
             if ["command", "include"].contains(&about.name) || !chosen {
                 continue;
@@ -92,6 +95,8 @@ fn spec_text(dice: &mut Dice<'_>) -> String {
 
 fn value(dice: &mut Dice<'_>, about: &About) -> String {
     match (about.name, about.kind) {
+        // What may be wrong about limits is said by tests of their own.
+        (_, Kind::Integer(1, _)) if about.table == "limits" => about.example.to_owned(),
         ("path" | "at" | "cwd", _) => quoted(&path(dice)),
         ("to", _) => quoted(&target(dice)),
         ("user", _) => quoted(dice.one(&["auto", "www-data", "root", "nobody", "4294967295", "ghost"])),
@@ -199,6 +204,37 @@ fn target(dice: &mut Dice<'_>) -> String {
     if dice.once_in(2) { path } else { format!("{up}{}", &path[1..]) }
 }
 
+/// Version 2 alone, mostly with all that is needed.
+fn cgroups(dice: &mut Dice<'_>, asked: &Asked) -> Cgroups {
+    let names = ["cpu", "cpuset", "io", "memory", "pids"];
+    let path = AbsPath::new("/sys/fs/cgroup").unwrap();
+    let level = |path: AbsPath, few: bool| Level {
+        path,
+        controllers: names.iter().skip(usize::from(few)).map(|&name| name.to_owned()).collect(),
+        enabled: names.map(str::to_owned).to_vec(),
+        delegated: !few,
+        writable: true,
+    };
+    let own = level(path.join("web.service"), dice.once_in(8));
+    let levels = if dice.once_in(2) { vec![level(path, false)] } else { vec![level(path, false), own] };
+    let disk = Device { major: 8, minor: 0 };
+    let hierarchy = Hierarchy {
+        levels,
+        whole: !dice.once_in(4),
+        others: usize::from(dice.once_in(8)),
+        ..Hierarchy::default()
+    };
+    Cgroups {
+        hierarchies: if dice.once_in(8) { Vec::new() } else { vec![hierarchy] },
+        unique: "01234567".into(),
+        cpus: (0..8).collect(),
+        disks: vec![disk],
+        paths: asked.paths.iter().map(|path| (path.clone(), Ok(vec![disk]))).collect(),
+        weighting: Weighting::Bfq,
+        ..Cgroups::default()
+    }
+}
+
 fn answer(dice: &mut Dice<'_>, questions: &Questions) -> Facts {
     let rootless = dice.once_in(4);
     let mut facts = Facts { auto: (!dice.once_in(20)).then_some((2_000_000, 2_000_000)), ..Facts::default() };
@@ -274,6 +310,7 @@ fn answer(dice: &mut Dice<'_>, questions: &Questions) -> Facts {
         let answer = if dice.once_in(8) { Err(stop) } else { Ok(open) };
         facts.socket_directories.insert(directory.clone(), answer);
     }
+    facts.cgroups = questions.limits.as_ref().map(|asked| cgroups(dice, asked));
     facts.range = (!dice.once_in(20)).then_some(1_879_048_192);
     for name in questions.env.iter().filter(|_| dice.once_in(2)) {
         facts.env.insert(name.clone(), "x".into());
