@@ -146,6 +146,9 @@ fn state(pid: i32) -> char {
 /// The host's nginx, as Debian installs it, with its files out of the way.
 pub fn nginx_host(room: &Room) -> PathBuf {
     replace(room, "/var/log/nginx", false, "www-data");
+    // Another web server's package may have put its own page there.
+    let pages = replace(room, "/var/www/html", false, "");
+    std::fs::copy("/usr/share/nginx/html/index.html", pages.join("index.html")).unwrap();
     replace(room, "/etc/nginx", true, "")
 }
 
