@@ -21,6 +21,7 @@ struct Row {
     entry: Entry,
     state: &'static str,
     uptime: Option<std::time::Duration>,
+    program: Option<i32>,
     /// Of the jail, without its pid 1.
     processes: Vec<i32>,
     findings: Vec<Finding>,
@@ -78,6 +79,7 @@ fn row(entry: Entry, namespaces: &BTreeMap<String, Vec<i32>>, host: &mut Host, s
         entry,
         state: "left over",
         uptime: None,
+        program: None,
         processes: Vec::new(),
         findings: Vec::new(),
         usage: None,
@@ -95,7 +97,11 @@ fn row(entry: Entry, namespaces: &BTreeMap<String, Vec<i32>>, host: &mut Host, s
             row.findings = stale::findings(record, &row.processes, host);
             row.findings.extend(specs.changed(request));
             row.usage = (!record.groups.is_empty()).then(|| usage::of(&record.groups));
-            if processes::state(recorded.program) == Some('T') { "stopped" } else { "running" }
+            // A program that has left a daemon is not what runs now.
+            let program = recorded.program;
+            let now = if row.processes.contains(&program) { Some(&program) } else { row.processes.first() };
+            row.program = now.copied();
+            if processes::state(row.program.unwrap_or(program)) == Some('T') { "stopped" } else { "running" }
         }
         (Life::Starting, _) => "starting",
         _ => "left over",
@@ -166,7 +172,7 @@ fn table(rows: &[Row]) -> String {
             row.entry.name.clone(),
             row.state.to_owned(),
             row.uptime.map_or("-".into(), processes::duration),
-            of(|record| record.processes.program.to_string()),
+            row.program.map_or("-".into(), |program| program.to_string()),
             user.map_or("-".into(), |user| users.get(&user).cloned().unwrap_or_else(|| user.to_string())),
             record.map_or("-".into(), |_| row.processes.len().to_string()),
             row.usage.as_ref().map_or("-".into(), Usage::summary),
@@ -205,7 +211,7 @@ fn as_json(rows: &[Row]) -> String {
                 "state": row.state,
                 "uptime-s": row.uptime.map(|uptime| uptime.as_secs()),
                 "outer": record.and_then(|r| r.processes.outer),
-                "pid": record.map(|r| r.processes.program),
+                "pid": row.program,
                 "uid": record.map(|r| r.user.0),
                 "gid": record.map(|r| r.user.1),
                 "processes": row.processes,

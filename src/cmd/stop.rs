@@ -7,6 +7,7 @@ use super::ps::registry;
 use crate::jail::signals;
 use crate::problem::{Problem, Problems};
 use crate::registry::living::Running;
+use crate::registry::processes::is_below;
 use crate::sys::process;
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -93,18 +94,24 @@ pub fn signal(name: &str, signal: &str) -> Result<Ended, Problems> {
             .help("a name as in `kill -l` (HUP, USR1, RTMIN+1), or a number from 1 to 64")
     })?;
     let jail = registry()?.running(name)?;
-    let program = program(&jail)?;
-    told(&program, number, name)?;
+    match program(&jail)? {
+        Some(program) => told(&program, number, name)?,
+        // The outer process knows those that the first one has left behind.
+        None => told(&jail.leader, number, name)?,
+    }
     Ok(Ended::SUCCESS)
 }
 
-/// A descriptor of the program. Its number could be another process's only if the program had ended,
-/// and the jail with it: so the jail is looked at once more.
-fn program(jail: &Running) -> Result<OwnedFd, Problem> {
-    let name = &jail.record.name;
-    let gone = || Problem::set_up(format!("the program of jail {name} has just ended"));
-    let program = process::descriptor(jail.record.processes.program).map_err(|_| gone())?;
-    if ended(&jail.leader, Some(Duration::ZERO))? { Err(gone()) } else { Ok(program) }
+/// A descriptor of the program; `None` if it has ended and left a daemon. The number may by then be
+/// another process's, which is not in the jail.
+fn program(jail: &Running) -> Result<Option<OwnedFd>, Problem> {
+    let (processes, name) = (&jail.record.processes, &jail.record.name);
+    let below = |_: &OwnedFd| is_below(processes.program, processes.first);
+    let program = process::descriptor(processes.program).ok().filter(below);
+    if ended(&jail.leader, Some(Duration::ZERO))? {
+        return Err(Problem::set_up(format!("the program of jail {name} has just ended")));
+    }
+    Ok(program)
 }
 
 fn running(names: &[String]) -> Result<Vec<Running>, Problems> {

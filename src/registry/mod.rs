@@ -184,6 +184,16 @@ impl Claim {
         renameat(&self.directory, new.as_str(), &self.directory, path.as_str())
     }
 
+    /// Notes that another process is the program now.
+    ///
+    /// # Errors
+    /// As of [`Claim::write`].
+    pub fn set_program(&self, program: i32) -> nix::Result<()> {
+        let Some(mut record) = self.registry.read(&self.name) else { return Ok(()) };
+        record.processes.program = program;
+        self.write(&record)
+    }
+
     /// Takes the record away, and gives the name up.
     pub fn release(self) {
         // The lock last: who gets it next finds nothing of ours.

@@ -29,9 +29,26 @@ pub fn is_same(processes: &Processes) -> bool {
     alive && stat.map(|stat| stat.started) == Some(processes.started) && processes.boot == boot()
 }
 
+/// Whether a process is another one, or was started by it, or by one that was.
+pub fn is_below(pid: i32, top: i32) -> bool {
+    let mut next = pid;
+    // Parents that change meanwhile could make a circle.
+    for _ in 0..1000 {
+        if next == top {
+            return true;
+        }
+        match stat(next) {
+            Some(stat) if stat.parent > 1 => next = stat.parent,
+            _ => return false,
+        }
+    }
+    false
+}
+
 /// Some fields of proc_pid_stat(5).
 struct Stat {
     state: char,
+    parent: i32,
     started: u64,
 }
 
@@ -40,7 +57,11 @@ fn stat(pid: i32) -> Option<Stat> {
     let text = String::from_utf8_lossy(&text);
     // The name before the last parenthesis may hold blanks and parentheses; then field 3 and on.
     let mut fields = text.rsplit_once(')')?.1.split_whitespace();
-    Some(Stat { state: fields.next()?.chars().next()?, started: fields.nth(18)?.parse().ok()? })
+    Some(Stat {
+        state: fields.next()?.chars().next()?,
+        parent: fields.next()?.parse().ok()?,
+        started: fields.nth(17)?.parse().ok()?,
+    })
 }
 
 /// Field 22 of proc_pid_stat(5): clock ticks from boot to its start.
@@ -103,6 +124,14 @@ mod tests {
         assert!(!is_same(&Processes { boot: "other".into(), ..own.clone() }), "another boot");
         assert!(!is_same(&Processes { first: i32::MAX, ..own }));
         assert!(age(std::process::id().cast_signed()).unwrap() < Duration::from_secs(86400));
+    }
+
+    #[test]
+    fn descent_is_followed_to_its_top() {
+        let own = std::process::id().cast_signed();
+        let parent = stat(own).unwrap().parent;
+        assert!(is_below(own, own) && is_below(own, parent));
+        assert!(!is_below(parent, own) && !is_below(i32::MAX, own));
     }
 
     #[test]

@@ -19,7 +19,7 @@ use crate::jail::path::AbsPath;
 use crate::plan::live::MOST_MOUNTS;
 use crate::plan::{Plan, Step};
 use crate::problem::printable;
-use crate::registry::processes;
+use crate::registry::{Claim, processes};
 use crate::sys::{self, process};
 use nix::cmsg_space;
 use nix::errno::Errno;
@@ -45,6 +45,8 @@ pub struct Outer {
     report: Option<Ended>,
     /// Who got the last signal in place of the program, by their numbers outside.
     told: Vec<i32>,
+    /// The number of a main process that is to be recorded.
+    renamed: Option<i32>,
     /// A main process that has ended, and pid 1 has not heard how: its parent has.
     stranger: Option<OwnedFd>,
     socket: OwnedFd,
@@ -102,6 +104,7 @@ impl Outer {
             listening: false,
             report: None,
             told: Vec::new(),
+            renamed: None,
             stranger: None,
             socket,
             signals,
@@ -116,6 +119,7 @@ impl Outer {
 
     /// Attends to the jail until it is gone.
     pub fn attend(mut self, registration: Option<Registration<'_>>) -> Result<Outcome, Stopped> {
+        let claim = registration.as_ref().map(|registration| registration.claim);
         let recorded = self.register(registration);
         if let Err(stopped) = recorded.and_then(|()| self.release().map_err(Stopped::Outer)) {
             // Nothing runs with more than was promised, or out of sight.
@@ -131,6 +135,7 @@ impl Outer {
             // First, for it says whom a signal is for.
             if self.listening {
                 self.hear_pid_1();
+                self.record_again(claim);
             }
             while let Ok(Some(number)) = sys::signal::next(&self.signals) {
                 let action = self.machine.signal(number, self.now());
@@ -176,6 +181,15 @@ impl Outer {
         let outer = std::process::id().cast_signed();
         let program = self.program.as_ref().and_then(process::number).unwrap_or(self.child);
         registration.write(processes::of(Some(outer), self.child, program))
+    }
+
+    /// Another process is the program now: it is what `jail signal` means.
+    fn record_again(&mut self, claim: Option<&Claim>) {
+        if let (Some(number), Some(claim)) = (self.renamed.take(), claim)
+            && let Err(errno) = claim.set_program(number)
+        {
+            log::warn!("the record still names the first process: {errno}");
+        }
     }
 
     /// The program runs: keep nothing that waiting does not need.
@@ -315,6 +329,7 @@ impl Outer {
             (Some(main), Some(number), Some(members)) if members.has(number) => {
                 members.note(number);
                 self.program = Some(main);
+                self.renamed = Some(number);
             }
             _ => log::debug!("the main process has ended already"),
         }

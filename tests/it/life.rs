@@ -64,7 +64,8 @@ type Body = fn(bool);
 
 /// The tests of this file.
 pub fn tests() -> Vec<Test> {
-    let both: [(&str, Body); 8] = [
+    let both: [(&str, Body); 9] = [
+        ("a_daemon_is_reached_too", a_daemon_is_reached_too),
         ("a_name_is_taken_once", a_name_is_taken_once),
         ("of_two_starts_at_once_one_wins", of_two_starts_at_once_one_wins),
         ("ps_shows_what_runs", ps_shows_what_runs),
@@ -299,6 +300,32 @@ fn in_place_it_is_the_same(stranger: bool) {
     let live = home.start(&spec("wait"));
     home.run(&["stop", "probe"]).ended(0);
     live.finish().died_of(libc::SIGUSR1);
+}
+
+/// The program has ended and left a daemon, which its pid file names, or nobody.
+fn a_daemon_is_reached_too(stranger: bool) {
+    let (room, home) = (Room::new(), Home::new(stranger));
+    let process = |pid: i64| std::fs::read_to_string(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+    for (key, words) in [
+        ("main-pid-file = \"/run/x.pid\"", &["daemon", "file=/run/x.pid"][..]),
+        ("forking = true", &["daemon"]),
+    ] {
+        let spec = room.probe_spec(words, &[("process", key), ("files", "tmpfs = [\"/run\"]")]);
+        let mut live = home.start(&spec);
+        wait_until("only the daemon is left", || {
+            let row = &home.ps()[0];
+            let processes = row["processes"].as_array().unwrap();
+            let known = row["pid"].as_i64().unwrap();
+            processes.len() == 1 && processes[0] == known && process(known).contains("probe")
+        });
+        home.run(&["signal", "probe", "USR1"]).ended(0);
+        assert_eq!(live.line(), Some(format!("daemon {}", libc::SIGUSR1)), "{key}");
+        home.run(&["reload", "probe"]).ended(0);
+        assert_eq!(live.line(), Some(format!("daemon {}", libc::SIGHUP)), "{key}");
+        home.run(&["exec", "probe", "--", "/usr/bin/true"]).ended(0);
+        home.run(&["stop", "probe"]).ended(0);
+        live.finish();
+    }
 }
 
 fn refresh_replaces_copies(stranger: bool, in_place: bool) {
