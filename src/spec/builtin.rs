@@ -25,9 +25,39 @@ macro_rules! shipped {
 }
 
 /// Specs, sorted by name.
-pub static SPECS: &[Builtin] =
-    shipped!["jails.d/": "hello", "memcached", "nginx", "nginx-no-network", "python", "redis", "shell"];
+pub static SPECS: &[Builtin] = shipped!["jails.d/":
+    "apache2",
+    "gunicorn",
+    "haproxy",
+    "hello",
+    "java",
+    "lighttpd",
+    "memcached",
+    "mosquitto",
+    "nginx",
+    "nginx-no-network",
+    "node",
+    "php-fpm",
+    "python",
+    "redis",
+    "shell",
+    "squid",
+    "stunnel4",
+    "varnish",
+    "vsftpd"
+];
 
 /// Building blocks for `include`, sorted by name.
-pub static BLOCKS: &[Builtin] =
-    shipped!["jails.d/blocks/": "dns", "locale", "rsyslog", "syslog", "timezone", "tls", "users"];
+pub static BLOCKS: &[Builtin] = shipped!["jails.d/blocks/":
+    "dns",
+    "java",
+    "locale",
+    "node",
+    "php",
+    "python",
+    "rsyslog",
+    "syslog",
+    "timezone",
+    "tls",
+    "users"
+];

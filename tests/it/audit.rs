@@ -70,7 +70,10 @@ fn debians_nginx_is_open_and_so_is_root_in_disguise() {
 }
 
 fn every_shipped_spec_is_below_three() {
-    let names: Vec<&str> = jail::spec::builtin::SPECS.iter().map(|spec| spec.name).collect();
+    // As root it becomes the users who log in.
+    let becomes_others = |name: &&str| ["vsftpd"].contains(name);
+    let names = jail::spec::builtin::SPECS.iter().map(|spec| spec.name);
+    let names: Vec<&str> = names.filter(|name| !becomes_others(name)).collect();
     let room = Room::new();
     let words = ["audit", "--threshold", "3"].iter().chain(&names);
     let run = finish(jail(words).current_dir(room.path())).ended(0);

@@ -42,6 +42,8 @@ mod races;
 mod ring;
 mod run;
 mod servers;
+mod servers_other;
+mod servers_web;
 mod shapes;
 mod signals;
 #[cfg(target_arch = "x86_64")]
@@ -107,6 +109,8 @@ fn all_tests() -> Vec<ring::Test> {
         syscalls::tests(),
         live::tests(),
         servers::tests(),
+        servers_other::tests(),
+        servers_web::tests(),
         passed::tests(),
         notify::tests(),
         daemons::tests(),

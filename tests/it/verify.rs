@@ -60,7 +60,7 @@ pub fn tests() -> Vec<Test> {
 
 /// A report, whatever it says.
 #[track_caller]
-fn report(command: &mut Command) -> (i32, Value) {
+pub fn report(command: &mut Command) -> (i32, Value) {
     let run = finish(command);
     let value = serde_json::from_str(&run.stdout)
         .unwrap_or_else(|e| panic!("no report: {e}\n{}\n{}", run.stdout, run.stderr));
@@ -68,7 +68,7 @@ fn report(command: &mut Command) -> (i32, Value) {
 }
 
 /// Names of promises with this verdict.
-fn with<'a>(report: &'a Value, verdict: &str) -> Vec<&'a str> {
+pub fn with<'a>(report: &'a Value, verdict: &str) -> Vec<&'a str> {
     let promises = report["promises"].as_array().expect("promises").iter();
     promises.filter(|p| p["verdict"] == verdict).map(|p| p["name"].as_str().unwrap()).collect()
 }
