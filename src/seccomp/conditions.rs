@@ -189,7 +189,8 @@ const PRCTL: Condition = Condition {
 };
 
 /// Options of prctl(2) by number (linux/prctl.h). What needs a capability or a lock that the jail
-/// holds is refused by the kernel itself.
+/// holds is refused by the kernel itself. Not PR_SET_KEEPCAPS, which is locked: BIND tries it, and
+/// goes on after this filter's EINVAL only, not after the lock's EPERM.
 pub(super) const PRCTL_OPTIONS: &[u32] = &[
     15,          // PR_SET_NAME
     16,          // PR_GET_NAME
@@ -198,7 +199,6 @@ pub(super) const PRCTL_OPTIONS: &[u32] = &[
     3,           // PR_GET_DUMPABLE
     4,           // PR_SET_DUMPABLE: nginx, for core dumps of its workers
     7,           // PR_GET_KEEPCAPS
-    8,           // PR_SET_KEEPCAPS
     21,          // PR_GET_SECCOMP
     22,          // PR_SET_SECCOMP: a filter more can only refuse more
     23,          // PR_CAPBSET_READ

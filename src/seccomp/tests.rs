@@ -325,7 +325,6 @@ fn options_of_prctl_are_those_meant() {
         libc::PR_GET_DUMPABLE,
         libc::PR_SET_DUMPABLE,
         libc::PR_GET_KEEPCAPS,
-        libc::PR_SET_KEEPCAPS,
         libc::PR_GET_SECCOMP,
         libc::PR_SET_SECCOMP,
         libc::PR_CAPBSET_READ,

@@ -25,24 +25,38 @@ macro_rules! shipped {
 }
 
 /// Specs, sorted by name.
-pub static SPECS: &[Builtin] = shipped!["jails.d/":
+pub static SPECS: &[Builtin] = shipped![
+    "jails.d/":
     "apache2",
+    "bind9",
+    "chrony",
+    "dnsmasq",
+    "dovecot",
     "gunicorn",
     "haproxy",
     "hello",
     "java",
     "lighttpd",
+    "mariadb",
     "memcached",
     "mosquitto",
     "nginx",
     "nginx-no-network",
     "node",
+    "nsd",
+    "openssh-server",
     "php-fpm",
+    "postfix",
+    "postgresql",
+    "prometheus",
     "python",
     "redis",
+    "rsyslog",
+    "sftp",
     "shell",
     "squid",
     "stunnel4",
+    "unbound",
     "varnish",
     "vsftpd"
 ];

@@ -42,6 +42,8 @@ mod races;
 mod ring;
 mod run;
 mod servers;
+mod servers_data;
+mod servers_login;
 mod servers_other;
 mod servers_web;
 mod shapes;
@@ -53,6 +55,7 @@ mod terminal;
 mod tidy;
 #[cfg(target_arch = "x86_64")]
 mod tracer;
+mod trial;
 mod user_namespace;
 mod verify;
 
@@ -111,6 +114,8 @@ fn all_tests() -> Vec<ring::Test> {
         servers::tests(),
         servers_other::tests(),
         servers_web::tests(),
+        servers_data::tests(),
+        servers_login::tests(),
         passed::tests(),
         notify::tests(),
         daemons::tests(),

@@ -122,13 +122,21 @@ fn program(path: &AbsPath) -> Program {
 
 fn user(name: &str) -> Option<User> {
     let known = [
+        ("_chrony", 107),
+        ("bind", 110),
+        ("dnsmasq", 112),
         ("haproxy", 107),
         ("memcache", 106),
         ("mosquitto", 108),
+        ("mysql", 104),
+        ("nsd", 108),
+        ("postgres", 101),
+        ("prometheus", 111),
         ("proxy", 13),
         ("redis", 105),
         ("root", 0),
         ("stunnel4", 109),
+        ("unbound", 109),
         ("vcache", 110),
         ("www-data", 33),
     ];
@@ -138,6 +146,9 @@ fn user(name: &str) -> Option<User> {
 }
 
 fn group(name: &str) -> Option<Group> {
+    if name == "adm" {
+        return Some(Group { name: "adm".into(), gid: 4 });
+    }
     user(name).map(|u| Group { name: u.group, gid: u.gid })
 }
 
@@ -154,6 +165,10 @@ fn common_link(link: &AbsPath) -> Option<String> {
 }
 
 const FILES: &[(&str, u64)] = &[
+    ("/etc/aliases", 51),
+    ("/etc/aliases.db", 12288),
+    ("/etc/dnsmasq.conf", 27504),
+    ("/etc/environment", 13),
     ("/etc/hosts", 187),
     ("/etc/host.conf", 9),
     ("/etc/gai.conf", 2584),
@@ -163,6 +178,22 @@ const FILES: &[(&str, u64)] = &[
     ("/etc/ssl/openssl.cnf", 12411),
     ("/etc/locale.alias", 2996),
     ("/etc/passwd", 1600),
+    ("/etc/default/locale", 13),
+    ("/etc/ssl/private/ssl-cert-snakeoil.key", 1704),
+    ("/etc/ssl/certs/ssl-cert-snakeoil.pem", 1070),
+    ("/etc/ssh/ssh_host_ed25519_key", 399),
+    ("/etc/ssh/sftp_keys", 80),
+    ("/etc/shells", 128),
+    ("/etc/shadow", 900),
+    ("/etc/profile", 769),
+    ("/etc/pam.d/dovecot", 91),
+    ("/etc/pam.d/common-session", 1156),
+    ("/etc/pam.d/common-password", 1440),
+    ("/etc/pam.d/common-auth", 1221),
+    ("/etc/pam.d/common-account", 1208),
+    ("/etc/mailname", 9),
+    ("/etc/motd", 286),
+    ("/etc/login.defs", 12569),
     ("/etc/group", 800),
     ("/usr/share/zoneinfo/Etc/UTC", 114),
     ("/run/systemd/resolve/stub-resolv.conf", 920),

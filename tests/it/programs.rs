@@ -49,8 +49,11 @@ fn refused(report: &Value, names: &[&str]) {
 /// The jail of a shipped spec, in which the probe is the command in place of the server.
 fn has_no_shell(name: &str) {
     let room = Room::new();
+    // A block may have the same name, and would be what is included.
+    let shipped = jail::spec::builtin::SPECS.iter().find(|spec| spec.name == name).unwrap();
+    room.file("shipped.toml", shipped.text);
     let text = format!(
-        "include = [\"{name}\"]\n[process]\ncommand = [\"/probe/probe\", \"probe\", {SHELLS:?}]\nuser = \"auto\"\n\
+        "include = [\"./shipped.toml\"]\n[process]\ncommand = [\"/probe/probe\", \"probe\", {SHELLS:?}]\nuser = \"auto\"\n\
          [files]\nread = [{}]\n",
         room.probe_entry()
     );

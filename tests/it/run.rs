@@ -134,6 +134,13 @@ pub fn jail<I: AsRef<std::ffi::OsStr>>(words: impl IntoIterator<Item = I>) -> Co
     command
 }
 
+/// The same with this state directory, which others may have been given, too.
+pub fn jail_in<I: AsRef<std::ffi::OsStr>>(state: &Path, words: impl IntoIterator<Item = I>) -> Command {
+    let mut command = jail(words);
+    command.env("JAIL_STATE", state);
+    command
+}
+
 /// A state directory that no other jail of any test has: names are taken once in each.
 pub fn state_directory() -> PathBuf {
     static NEXT: AtomicUsize = AtomicUsize::new(0);
