@@ -18,7 +18,7 @@ pub fn tests() -> Vec<Test> {
     };
     vec![
         trial("mariadbd", "mariadb", mariadb),
-        trial("psql", "postgresql", postgresql),
+        trial("pg_ctlcluster", "postgresql", postgresql),
         trial("prometheus", "prometheus", prometheus),
         trial("unbound", "unbound", unbound),
         trial("named", "bind9", bind9),
