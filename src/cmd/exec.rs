@@ -45,7 +45,15 @@ pub fn exec(name: &str, wanted: &Wanted<'_>, sources: &mut Sources) -> Result<En
     let plan = enter::plan(&own, &who, &groups, wanted.command, terminal)
         .ok_or_else(|| Problem::set_up("a name in the jail's root directory cannot be part of a path"))?;
     let outcome = serve::enter::enter(&plan, target);
-    run::ended(&plan, outcome, sources)
+    run::ended_in(&plan, &with_command(own, &plan), outcome, sources)
+}
+
+/// The jail's own plan, as if it had been started for the command.
+fn with_command(mut own: Plan, command: &Plan) -> Plan {
+    if let (Some(last), Some(step)) = (own.steps.last_mut(), command.steps.last()) {
+        *last = step.clone();
+    }
+    own
 }
 
 /// The plan that the jail was started by, made anew of the same texts: what its files say by now does

@@ -111,11 +111,21 @@ pub fn ended(
     outcome: Result<Outcome, Stopped>,
     sources: &mut Sources,
 ) -> Result<Ended, Problems> {
+    ended_in(plan, plan, outcome, sources)
+}
+
+/// The same for a command that has joined the jail of another plan, which says what is in it.
+pub fn ended_in(
+    plan: &Plan,
+    jail: &Plan,
+    outcome: Result<Outcome, Stopped>,
+    sources: &mut Sources,
+) -> Result<Ended, Problems> {
     if not_found(outcome) {
-        hint(plan, sources);
+        hint(jail, sources);
     }
     match outcome {
-        Err(Stopped::Step(failure)) => Err(explained(plan, failure).into()),
+        Err(Stopped::Step(failure)) => Err(explained(plan, jail, failure).into()),
         other => how(other),
     }
 }
@@ -153,10 +163,10 @@ fn how(outcome: Result<Outcome, Stopped>) -> Result<Ended, Problems> {
 
 /// The message for a failed step; for the last one, with what the program lacks, and for an address
 /// in use, with who has it.
-fn explained(plan: &Plan, failure: Failure) -> Problem {
+fn explained(plan: &Plan, jail: &Plan, failure: Failure) -> Problem {
     let mut problem = explain::problem(plan, failure);
     match plan.steps.get(failure.step).map(|p| &p.step) {
-        Some(Step::Execute { .. }) => problem.help.extend(diagnose::why(plan)),
+        Some(Step::Execute { .. }) => problem.help.extend(diagnose::why(jail)),
         Some(Step::Listen { socket, .. }) if failure.errno == Errno::EADDRINUSE as i32 => {
             problem.help.push(match ports::holder(&socket.endpoint) {
                 Some(process) => format!("{process} has it: stop that, or listen elsewhere"),

@@ -28,6 +28,7 @@ pub fn tests() -> Vec<Test> {
     }
     tests.push(test(Root, "joined::a_user_namespace_is_joined_too", a_user_namespace_is_joined_too));
     tests.push(test(Root, "joined::a_jail_in_place_is_joined_too", a_jail_in_place_is_joined_too));
+    tests.push(test(Root, "joined::what_may_not_be_executed_is_named", what_may_not_be_executed_is_named));
     tests.push(test(Root, "joined::root_sees_what_the_jail_sees", root_sees_what_the_jail_sees));
     tests.push(test(
         Root,
@@ -178,6 +179,16 @@ fn statuses_and_signals_pass(stranger: bool) {
         assert_eq!(command.line(), Some(number.to_string()));
     }
     drop(command);
+    home.run(&["stop", "probe"]).ended(0);
+    live.finish();
+}
+
+fn what_may_not_be_executed_is_named() {
+    let (room, home) = (Room::new(), Home::new(false));
+    let spec = room.probe_spec(&["wait"], &[("files", "exec = []")]);
+    let live = home.start(&spec);
+    let run = home.run(&["exec", "probe", "--", "/usr/bin/id"]).ended(126);
+    assert!(run.stderr.contains("exec") && !run.stderr.contains("is not in the jail"), "{}", run.stderr);
     home.run(&["stop", "probe"]).ended(0);
     live.finish();
 }
