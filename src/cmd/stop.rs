@@ -106,7 +106,8 @@ pub fn signal(name: &str, signal: &str) -> Result<Ended, Problems> {
 /// another process's, which is not in the jail.
 fn program(jail: &Running) -> Result<Option<OwnedFd>, Problem> {
     let (processes, name) = (&jail.record.processes, &jail.record.name);
-    let below = |_: &OwnedFd| is_below(processes.program, processes.first);
+    let below =
+        |program: &OwnedFd| !process::has_ended(program) && is_below(processes.program, processes.first);
     let program = process::descriptor(processes.program).ok().filter(below);
     if ended(&jail.leader, Some(Duration::ZERO))? {
         return Err(Problem::set_up(format!("the program of jail {name} has just ended")));

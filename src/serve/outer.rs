@@ -259,7 +259,10 @@ impl Outer {
     /// To the program itself, whoever it has become by now: CAP_KILL is kept for that. If it has left
     /// others behind, to the oldest of each tree of processes.
     fn forward(&mut self, number: i32) {
-        let sent = self.program.as_ref().map(|program| process::send_signal_by(program, number));
+        // Of a first process that has left a daemon pid 1 may not have told yet.
+        let gone = |program: &OwnedFd| self.members.is_some() && process::has_ended(program);
+        let program = self.program.as_ref().filter(|program| !gone(program));
+        let sent = program.map(|program| process::send_signal_by(program, number));
         match sent {
             None | Some(Err(Errno::ESRCH)) => {
                 self.told.clear();

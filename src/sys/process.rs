@@ -4,7 +4,7 @@ use super::{Result, check};
 use crate::seccomp::Instruction;
 use nix::errno::Errno;
 use std::ffi::{CStr, CString, c_char, c_int, c_void};
-use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
 /// Runs `child` in a new process, in new namespaces (`CLONE_NEW*` in `namespaces`), that shares this
 /// one's memory, while this one is suspended, until the child calls execve or exits with what
@@ -205,6 +205,13 @@ pub fn status_of(process: &OwnedFd) -> Result<i32> {
     // SAFETY: the kernel reads and writes one struct of the size that is in the number of the call.
     check(unsafe { libc::ioctl(process.as_raw_fd(), PIDFD_GET_INFO, &raw mut information) }.into())?;
     if information.mask & EXIT == 0 { Err(Errno::ESRCH) } else { Ok(information.status) }
+}
+
+/// Whether a process has ended, reaped or not (a pidfd is readable then): it takes signals to the last,
+/// but does nothing about them.
+pub fn has_ended(process: &OwnedFd) -> bool {
+    let mut waiting = [nix::poll::PollFd::new(process.as_fd(), nix::poll::PollFlags::POLLIN)];
+    nix::poll::poll(&mut waiting, nix::poll::PollTimeout::ZERO).is_ok_and(|ready| ready > 0)
 }
 
 /// pidfd_send_signal(2) with any signal number.
