@@ -305,6 +305,11 @@ fn in_place_it_is_the_same(stranger: bool) {
 /// The program has ended and left a daemon, which its pid file names, or nobody.
 fn a_daemon_is_reached_too(stranger: bool) {
     let (room, home) = (Room::new(), Home::new(stranger));
+    let parent = |pid: i64| -> i64 {
+        let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+        let parent = status.lines().find_map(|line| line.strip_prefix("PPid:"));
+        parent.and_then(|parent| parent.trim().parse().ok()).unwrap_or_default()
+    };
     // The first process is number 2 inside.
     let is_first = |pid: i64| {
         let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
@@ -320,7 +325,9 @@ fn a_daemon_is_reached_too(stranger: bool) {
             let row = &home.ps()[0];
             let processes = row["processes"].as_array().unwrap();
             let known = row["pid"].as_i64().unwrap();
-            processes.len() == 1 && processes[0] == known && !is_first(known)
+            // Its parent, who ends as well, leaves it to pid 1.
+            let left = parent(parent(known)) == i64::from(live.pid());
+            processes.len() == 1 && processes[0] == known && !is_first(known) && left
         });
         home.run(&["signal", "probe", "USR1"]).ended(0);
         assert_eq!(live.line(), Some(format!("daemon {}", libc::SIGUSR1)), "{key}");
