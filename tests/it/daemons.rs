@@ -191,7 +191,7 @@ fn a_pid_file_is_not_believed(as_whom: Start) {
     // Neither a pipe that nobody writes to, nor a link out of nowhere keeps pid 1.
     let spec = room.probe_spec(&["daemon"], &[("process", "main-pid-file = \"/dev/zero\""), RUN]);
     let mut live = Live::ready(&mut as_whom(&spec));
-    std::thread::sleep(std::time::Duration::from_secs(11));
+    std::thread::sleep(std::time::Duration::from_secs(16));
     live.signal(libc::SIGTERM);
     says(&mut live, &["daemon 15"]);
     let run = live.finish().ended(7);
