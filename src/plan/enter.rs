@@ -6,6 +6,8 @@
 use super::{Attributes, Joined, Plan, Planned, Step, Supervision, TmpfsLimits, TreeKind};
 use crate::jail::limits::Hooks;
 use crate::jail::path::AbsPath;
+use crate::jail::programs;
+use crate::jail::resolve::DEFAULT_PATH;
 
 /// As what the command runs.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -43,9 +45,10 @@ pub enum EntryKind {
 /// mount namespace of the command's own.
 pub const TOOLS: &str = "/.host";
 
-/// Where programs are looked up in there.
-const TOOL_DIRECTORIES: &[&str] =
-    &["/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin"];
+/// Where programs are looked up in there: as on any host.
+fn tool_path() -> String {
+    DEFAULT_PATH.split(':').map(|directory| format!("{TOOLS}{directory}")).collect::<Vec<_>>().join(":")
+}
 
 /// The plan of `command` in the jail of `plan`, which is in these groups. `None`: a path that this needs
 /// cannot be one.
@@ -68,7 +71,7 @@ pub fn plan(plan: &Plan, who: &As, groups: &[AbsPath], command: &[String], termi
         As::Root => steps.extend(as_root(candidates(plan, command), command, terminal)),
         As::RootWithTools(entries) => {
             steps.extend(root_with_tools(entries)?);
-            steps.extend(as_root(tools(command), command, terminal));
+            steps.extend(as_root(found_in(command, &tool_path()), command, terminal));
         }
     }
     Some(Plan {
@@ -168,33 +171,16 @@ fn candidates(plan: &Plan, command: &[String]) -> Vec<AbsPath> {
 /// A path, or a name that is looked up in the environment's PATH.
 fn lookup(command: &[String], environment: &[(String, String)]) -> Vec<AbsPath> {
     let path = environment.iter().find(|(key, _)| key == "PATH").map_or("", |(_, value)| value);
-    found_in(command, path.split(':'))
+    found_in(command, path)
 }
 
-fn found_in<'a>(command: &[String], mut directories: impl Iterator<Item = &'a str>) -> Vec<AbsPath> {
-    match command.first() {
-        Some(program) if program.contains('/') => AbsPath::new(program).ok().into_iter().collect(),
-        Some(program) => {
-            let found: Vec<AbsPath> =
-                directories.by_ref().filter_map(|d| AbsPath::new(&format!("{d}/{program}")).ok()).collect();
-            found
-        }
-        None => Vec::new(),
-    }
-}
-
-/// The host's programs by name; a path is one of the jail's.
-fn tools(command: &[String]) -> Vec<AbsPath> {
-    let directories: Vec<String> = TOOL_DIRECTORIES.iter().map(|d| format!("{TOOLS}{d}")).collect();
-    found_in(command, directories.iter().map(String::as_str))
+fn found_in(command: &[String], path: &str) -> Vec<AbsPath> {
+    command.first().map_or(Vec::new(), |program| programs::candidates(program, &programs::search(path)))
 }
 
 fn as_root(candidates: Vec<AbsPath>, command: &[String], terminal: bool) -> Vec<Planned> {
-    let path: Vec<String> = [TOOLS, ""]
-        .iter()
-        .flat_map(|top| TOOL_DIRECTORIES.iter().map(move |d| format!("{top}{d}")))
-        .collect();
-    let environment = [("PATH", path.join(":")), ("HOME", "/".to_owned()), ("TERM", "xterm".to_owned())];
+    let path = format!("{}:{DEFAULT_PATH}", tool_path());
+    let environment = [("PATH", path), ("HOME", "/".to_owned()), ("TERM", "xterm".to_owned())];
     let steps = [
         Step::Umask(0o022),
         Step::WorkingDirectory(AbsPath::root()),

@@ -13,6 +13,7 @@ use crate::host::{self, cgroups};
 use crate::jail::facts::Questions;
 use crate::jail::limits::{Asked, Cgroups, Group, Hooks, groups};
 use crate::jail::path::AbsPath;
+use crate::jail::programs;
 use crate::plan::{Plan, Planned, Step, Supervision, print};
 use crate::problem::{Problem, Problems, Sources};
 use crate::serve::{self, Stopped};
@@ -154,10 +155,7 @@ fn candidates(program: &str) -> Result<Vec<AbsPath>, Problems> {
         return Ok(vec![AbsPath::new(&whole).map_err(wrong)?]);
     }
     let path = std::env::var("PATH").unwrap_or_else(|_| crate::jail::resolve::DEFAULT_PATH.to_owned());
-    let found: Vec<AbsPath> = path
-        .split(':')
-        .filter_map(|directory| AbsPath::new(&format!("{directory}/{program}")).ok())
-        .collect();
+    let found = programs::candidates(program, &programs::search(&path));
     if found.is_empty() { Err(wrong("is looked up in PATH, which is empty").into()) } else { Ok(found) }
 }
 
