@@ -17,6 +17,7 @@ fn main() {
 fn compile_alone(name: &str, source: &str, told: &str) {
     let directory = source.rsplit_once('/').map_or(source, |(directory, _)| directory);
     println!("cargo::rerun-if-changed={directory}");
+    println!("cargo::rerun-if-changed=src/sys/call.rs");
     println!("cargo::rerun-if-changed=build.rs");
     let var = |name: &str| std::env::var(name).unwrap_or_else(|_| panic!("cargo sets {name}"));
     let out = PathBuf::from(var("OUT_DIR")).join(name);

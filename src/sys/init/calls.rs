@@ -2,7 +2,7 @@
 //!
 //! Must not know: what it is asked for.
 
-use core::arch::asm;
+use super::call::system_call;
 
 /// The socket to the outer process.
 pub const SOCKET: usize = 3;
@@ -281,20 +281,11 @@ pub fn exit(code: i32) -> ! {
     }
 }
 
-/// One system call; a negative result is the errno.
+/// For the compiler to inline or not: this program is to fit into a page.
 ///
 /// # Safety
-/// The arguments are what the call wants: pointers must be valid for what the kernel reads or writes.
+/// As of [`system_call`].
 unsafe fn call(number: usize, a: [usize; 6]) -> isize {
-    let result: isize;
-    // SAFETY: the kernel keeps every register but the result and those named as clobbered.
-    unsafe {
-        #[cfg(target_arch = "x86_64")]
-        asm!("syscall", inlateout("rax") number => result, in("rdi") a[0], in("rsi") a[1], in("rdx") a[2],
-            in("r10") a[3], in("r8") a[4], in("r9") a[5], lateout("rcx") _, lateout("r11") _, options(nostack));
-        #[cfg(target_arch = "aarch64")]
-        asm!("svc 0", in("x8") number, inlateout("x0") a[0] => result, in("x1") a[1], in("x2") a[2],
-            in("x3") a[3], in("x4") a[4], in("x5") a[5], options(nostack));
-    }
-    result
+    // SAFETY: as the caller says.
+    unsafe { system_call(number, a) }
 }

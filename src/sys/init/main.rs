@@ -11,6 +11,8 @@
 #![no_std]
 #![no_main]
 
+#[path = "../call.rs"]
+mod call;
 mod calls;
 
 use calls::{Words, exit};

@@ -19,7 +19,13 @@
 #![no_std]
 #![no_main]
 
-use core::arch::{asm, naked_asm};
+#[path = "../call.rs"]
+mod call;
+
+use call::system_call as call;
+#[cfg(target_arch = "x86_64")]
+use core::arch::asm;
+use core::arch::naked_asm;
 
 /// Most bytes of a message.
 const SIZE: usize = 32 * 1024;
@@ -208,26 +214,6 @@ fn exit(code: usize) -> ! {
         // SAFETY: a number only.
         unsafe { call(nr::EXIT_GROUP, [code, 0, 0, 0, 0, 0]) };
     }
-}
-
-/// One system call; a negative result is the errno. Inlined: after vfork(2), parent and child share
-/// the stack, and the child must not return from a frame that the parent still needs.
-///
-/// # Safety
-/// The arguments are what the call wants, or nonsense that the kernel refuses.
-#[inline(always)]
-unsafe fn call(number: usize, a: [usize; 6]) -> isize {
-    let result: isize;
-    // SAFETY: the kernel keeps every register but the result and those named as clobbered.
-    unsafe {
-        #[cfg(target_arch = "x86_64")]
-        asm!("syscall", inlateout("rax") number => result, in("rdi") a[0], in("rsi") a[1], in("rdx") a[2],
-            in("r10") a[3], in("r8") a[4], in("r9") a[5], lateout("rcx") _, lateout("r11") _, options(nostack));
-        #[cfg(target_arch = "aarch64")]
-        asm!("svc 0", in("x8") number, inlateout("x0") a[0] => result, in("x1") a[1], in("x2") a[2],
-            in("x3") a[3], in("x4") a[4], in("x5") a[5], options(nostack));
-    }
-    result
 }
 
 #[panic_handler]
