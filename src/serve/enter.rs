@@ -10,13 +10,13 @@
 //!    +---------- waits for, forwards signals to -------------+
 //! ```
 
+use super::ends::Ends;
 use super::outer::Outer;
-use super::terminal::{Relay, take_streams};
+use super::terminal::take_streams;
 use super::{Outcome, Stopped, failed};
 use crate::apply::{self, Call, Failure, State};
 use crate::plan::{Plan, Step};
 use crate::sys::process::{self, spawn_sharing_memory};
-use nix::sys::socket::{AddressFamily, SockFlag, SockType, socketpair};
 use std::os::fd::{AsRawFd, OwnedFd};
 
 /// Carries out a plan of [`crate::plan::enter`] in the jail of `target` (a pidfd), and waits for the
@@ -27,13 +27,7 @@ use std::os::fd::{AsRawFd, OwnedFd};
 pub fn enter(plan: &Plan, target: OwnedFd) -> Result<Outcome, Stopped> {
     let early = |call| move |errno| Stopped::Step(failed(0, call, errno));
     crate::sys::signal::notice_children().map_err(early(Call::Sigaction))?;
-    crate::sys::signal::block_all().map_err(early(Call::Sigaction))?;
-    let signals = crate::sys::signal::descriptor().map_err(early(Call::Signalfd))?;
-    // Its end tells the command that this process is gone.
-    let (ours, theirs) = socketpair(AddressFamily::Unix, SockType::SeqPacket, None, SockFlag::SOCK_CLOEXEC)
-        .map_err(early(Call::Socketpair))?;
-    let terminal = if plan.supervision.terminal { Relay::open().map_err(early(Call::Ioctl))? } else { None };
-    let (relay, slave) = terminal.map_or((None, None), |(relay, slave)| (Some(relay), Some(slave)));
+    let Ends { signals, ours, theirs, relay, slave } = Ends::open(plan)?;
     let mut state = State::new().map_err(|fault| Stopped::Step(fault.in_step(0)))?;
     let mut command = Err(failed(0, Call::Clone, nix::errno::Errno::ECHILD));
     let outer_end = ours.as_raw_fd();

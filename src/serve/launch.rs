@@ -3,12 +3,13 @@
 //!
 //! Must not know: what the steps do.
 
+use super::ends::Ends;
 use super::groups;
 use super::notify::Notify;
 use super::outer::{Outer, directories, undo};
 use super::pid_file::PidFile;
 use super::sockets::{self, Held};
-use super::terminal::{self, Relay};
+use super::terminal;
 use super::wire::HANDED_OVER;
 use super::{Outcome, Registration, Stopped, failed};
 use crate::apply::{self, Call, Failure, SocketFile, State};
@@ -16,7 +17,7 @@ use crate::jail::path::AbsPath;
 use crate::plan::{Phase, Plan, Planned, Step};
 use crate::sys::process::{self, Execution, spawn_sharing_memory};
 use nix::errno::Errno;
-use nix::sys::socket::{AddressFamily, ControlMessage, MsgFlags, SockFlag, SockType, sendmsg, socketpair};
+use nix::sys::socket::{ControlMessage, MsgFlags, sendmsg};
 use std::ffi::CString;
 use std::io::IoSlice;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
@@ -53,14 +54,8 @@ pub fn supervised<'a>(
     mut pid_file: Option<PidFile>,
 ) -> Result<Running<'a>, Stopped> {
     let early = |call| move |errno| Stopped::Step(failed(0, call, errno));
-    // Blocked before the clone: a signal that comes now is kept and forwarded, not lost.
-    crate::sys::signal::block_all().map_err(early(Call::Sigaction))?;
-    let signals = crate::sys::signal::descriptor().map_err(early(Call::Signalfd))?;
-    let (ours, theirs) = socketpair(AddressFamily::Unix, SockType::SeqPacket, None, SockFlag::SOCK_CLOEXEC)
-        .map_err(early(Call::Socketpair))?;
+    let Ends { signals, ours, theirs, relay, slave } = Ends::open(plan)?;
     let image = process::init_image().map_err(early(Call::MemfdCreate))?;
-    let terminal = if plan.supervision.terminal { Relay::open().map_err(early(Call::Ioctl))? } else { None };
-    let (relay, slave) = terminal.map_or((None, None), |(relay, slave)| (Some(relay), Some(slave)));
     let notify = Notify::open(plan).map_err(Stopped::Step)?;
     let inheritance = Inheritance {
         socket: theirs,

@@ -2,7 +2,7 @@
 //!
 //! `machine` decides (pure), `wire` is what the two say to each other (pure), `launch` starts the
 //! jail, `outer` attends to it, `live` keeps copies like the host's files, `enter` starts a command in a
-//! running one, `terminal` relays a pseudo-terminal, `notify` passes messages on to the service manager,
+//! running one, `ends` is what both open first, `terminal` relays a pseudo-terminal, `notify` passes messages on to the service manager,
 //! `members` knows the jail's processes, `pid_file` says which process the outer one is, `janitor` undoes
 //! what a failed start in place has made. Must not know: the spec, or what any step does.
 //!
@@ -13,6 +13,7 @@
 //!    | <------- socket -------------> executes sys/init (pid 1)
 //! ```
 
+mod ends;
 pub mod enter;
 mod groups;
 mod janitor;
