@@ -68,6 +68,11 @@ impl Processes {
     pub fn leader(&self) -> i32 {
         self.outer.unwrap_or(self.first)
     }
+
+    /// Those that are in the jail: the program, and if that has ended its pid 1.
+    pub fn inside(&self) -> [i32; 2] {
+        [self.program, self.first]
+    }
 }
 
 /// A command line with everything that its meaning depended on.
@@ -215,7 +220,8 @@ fn group(value: &Value) -> Option<Group> {
     Some(Group { version, path: string(value.get(1)?)?, controllers })
 }
 
-fn groups(plan: &Plan) -> Vec<Group> {
+/// The groups that a plan makes.
+pub fn groups(plan: &Plan) -> Vec<Group> {
     let groups =
         plan.steps.iter().filter_map(|p| if let Step::Group(group) = &p.step { Some(group) } else { None });
     let kept = |group: &limits::Group| Group {

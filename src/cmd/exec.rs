@@ -1,8 +1,7 @@
 //! `jail exec`: a command joins a running jail, under the plan that the jail was started by.
 
 use super::ps::registry;
-use super::{Ended, plan_of, run};
-use crate::cli::{self, Action};
+use super::{Ended, plan_of, run, target_of};
 use crate::jail::path::AbsPath;
 use crate::plan::enter::{self, As, Entry, EntryKind};
 use crate::plan::{Plan, Step};
@@ -12,9 +11,8 @@ use crate::registry::living::Running;
 use crate::serve;
 use crate::spec::load;
 use crate::sys::process;
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use std::io::IsTerminal;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::OwnedFd;
 
 /// What was asked for.
 pub struct Wanted<'a> {
@@ -60,8 +58,7 @@ fn with_command(mut own: Plan, command: &Plan) -> Plan {
 /// not matter.
 pub fn started_by(record: &Record, sources: &mut Sources) -> Result<Plan, Problems> {
     let Request { words, directory, layers } = &record.request;
-    let parsed = cli::parse(words).ok().and_then(|cli| cli.action);
-    let Some(Action::Run(target)) = parsed else {
+    let Some(target) = target_of(words) else {
         let problem = Problem::set_up(format!("jail {} was started by another version of jail", record.name));
         return Err(problem.help("restart it with this one").into());
     };
@@ -75,15 +72,10 @@ pub fn started_by(record: &Record, sources: &mut Sources) -> Result<Plan, Proble
 /// A process of the jail that may be looked at: its program, or if that has ended its pid 1.
 pub fn member(jail: &Running) -> Result<OwnedFd, Problem> {
     let processes = &jail.record.processes;
-    let opened =
-        [processes.program, processes.first].into_iter().find_map(|pid| process::descriptor(pid).ok());
-    let gone = || Problem::set_up(format!("jail {} has just ended", jail.record.name));
-    let opened = opened.ok_or_else(gone)?;
+    let opened = processes.inside().into_iter().find_map(|pid| process::descriptor(pid).ok());
     // If the leader lives now it lived before, and the numbers were its jail's.
-    match poll(&mut [PollFd::new(jail.leader.as_fd(), PollFlags::POLLIN)], PollTimeout::ZERO) {
-        Ok(0) => Ok(opened),
-        _ => Err(gone()),
-    }
+    let opened = opened.filter(|_| !process::has_ended(&jail.leader));
+    opened.ok_or_else(|| Problem::set_up(format!("jail {} has just ended", jail.record.name)))
 }
 
 /// A jail that was started without root has the caller's single id: a command without its confinement
@@ -100,7 +92,7 @@ fn needs_root(plan: &Plan) -> Result<(), Problem> {
 /// What is in the jail's root directory, for a root that shows the same.
 fn entries(record: &Record) -> Result<Vec<Entry>, Problems> {
     let processes = &record.processes;
-    let root = [processes.program, processes.first].map(|pid| format!("/proc/{pid}/root/"));
+    let root = processes.inside().map(|pid| format!("/proc/{pid}/root/"));
     let found = root.iter().find_map(|root| std::fs::read_dir(root).ok());
     let found = found.ok_or_else(|| Problem::set_up(format!("cannot look into jail {}", record.name)))?;
     let mut entries: Vec<Entry> = found

@@ -122,12 +122,21 @@ fn make_plan_and_request(
     words: &[String],
     sources: &mut Sources,
 ) -> Result<(Plan, Request), Problems> {
-    let loaded = load_target(target, sources)?;
-    let layers = loaded.as_ref().map_or(Vec::new(), |loaded| loaded.layers.clone());
+    let (base, layers) = match load_target(target, sources)? {
+        Some(loaded) => (Some((loaded.name, loaded.spec)), loaded.layers),
+        None => (None, Vec::new()),
+    };
     let directory = std::env::current_dir().ok().and_then(|d| d.into_os_string().into_string().ok());
     let request = Request { words: words.to_owned(), directory: directory.unwrap_or_default(), layers };
-    let base = loaded.map(|loaded| (loaded.name, loaded.spec));
     plan_of(target, base, &request, sources).map(|plan| (plan, request))
+}
+
+/// Which jail the words of a record asked for.
+fn target_of(words: &[String]) -> Option<Target> {
+    match cli::parse(words).ok()?.action? {
+        Action::Run(target) => Some(target),
+        _ => None,
+    }
 }
 
 /// The plan of a spec, by name, with what the request's flags and command lay over it.

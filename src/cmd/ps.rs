@@ -1,9 +1,9 @@
 //! `jail ps`: the running jails, and what of them is stale.
 
 use super::output::{self, columns};
-use super::{Ended, trust};
-use crate::cli::{self, Action};
+use super::{Ended, target_of, trust};
 use crate::host;
+use crate::host::processes::stat;
 use crate::host::usage::{self, Gauge, Usage};
 use crate::problem::{Problem, Problems, Sources};
 use crate::record::{Record, Request};
@@ -87,8 +87,7 @@ fn row(entry: Entry, namespaces: &BTreeMap<String, Vec<i32>>, host: &mut Host, s
     row.state = match (row.entry.state, &row.entry.record) {
         (Life::Running, Some(record)) => {
             let Record { processes: recorded, request, .. } = record;
-            let namespace =
-                [recorded.program, recorded.first].into_iter().find_map(processes::mount_namespace);
+            let namespace = recorded.inside().into_iter().find_map(processes::mount_namespace);
             let all = namespace.and_then(|namespace| namespaces.get(&namespace)).cloned().unwrap_or_default();
             // Pid 1 of ours is not the program's, and may not be looked into.
             row.processes =
@@ -101,7 +100,8 @@ fn row(entry: Entry, namespaces: &BTreeMap<String, Vec<i32>>, host: &mut Host, s
             let program = recorded.program;
             let now = if row.processes.contains(&program) { Some(&program) } else { row.processes.first() };
             row.program = now.copied();
-            if processes::state(row.program.unwrap_or(program)) == Some('T') { "stopped" } else { "running" }
+            let stat = stat(row.program.unwrap_or(program));
+            if stat.is_some_and(|stat| stat.state == 'T') { "stopped" } else { "running" }
         }
         (Life::Starting, _) => "starting",
         _ => "left over",
@@ -116,11 +116,9 @@ struct Specs(BTreeMap<(String, String), Vec<Layer>>);
 impl Specs {
     /// Which texts of a request's spec are not any more what they were.
     fn changed(&mut self, request: &Request) -> Vec<Finding> {
-        let wanted = cli::parse(&request.words).ok().and_then(|cli| match cli.action {
-            Some(Action::Run(target)) => target.spec,
-            _ => None,
-        });
-        let Some(wanted) = wanted else { return Vec::new() };
+        let Some(wanted) = target_of(&request.words).and_then(|target| target.spec) else {
+            return Vec::new();
+        };
         let key = (wanted, request.directory.clone());
         let now = self.0.entry(key.clone()).or_insert_with(|| current(&key.0, &key.1));
         let then: Vec<Layer> =
@@ -147,7 +145,7 @@ fn located(layer: &Layer, directory: &str) -> Layer {
 fn current(wanted: &str, directory: &str) -> Vec<Layer> {
     let from = Path::new(directory);
     let roots = Roots { working: from.join("jails.d"), ..Roots::default() };
-    let wanted = if wanted.contains('/') || wanted.ends_with(".toml") {
+    let wanted = if load::is_path(wanted) {
         from.join(wanted.strip_prefix("./").unwrap_or(wanted)).to_string_lossy().into_owned()
     } else {
         wanted.to_owned()

@@ -4,10 +4,11 @@
 
 use super::Ended;
 use super::ps::registry;
+use crate::host::processes::is_below;
 use crate::jail::signals;
 use crate::problem::{Problem, Problems};
 use crate::registry::living::Running;
-use crate::registry::processes::is_below;
+
 use crate::sys::process;
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -109,7 +110,7 @@ fn program(jail: &Running) -> Result<Option<OwnedFd>, Problem> {
     let below =
         |program: &OwnedFd| !process::has_ended(program) && is_below(processes.program, processes.first);
     let program = process::descriptor(processes.program).ok().filter(below);
-    if ended(&jail.leader, Some(Duration::ZERO))? {
+    if process::has_ended(&jail.leader) {
         return Err(Problem::set_up(format!("the program of jail {name} has just ended")));
     }
     Ok(program)

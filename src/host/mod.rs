@@ -117,13 +117,7 @@ pub fn answer(questions: &Questions) -> Result<Facts, Problems> {
 
 /// Names of this host's users, for lists.
 pub fn user_names() -> BTreeMap<u32, String> {
-    let text = std::fs::read_to_string("/etc/passwd").unwrap_or_default();
-    let user = |line: &str| {
-        let mut fields = line.split(':');
-        let name = fields.next()?.to_owned();
-        Some((fields.nth(1)?.parse().ok()?, name))
-    };
-    text.lines().filter_map(user).collect()
+    users::Databases::read().names()
 }
 
 /// Looks at one path again, as [`answer`] does. `caller` is trusted as root is.

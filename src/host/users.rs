@@ -6,7 +6,7 @@
 use crate::jail::facts::{Group, User};
 use crate::jail::range;
 use std::cell::LazyCell;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{ErrorKind, Read};
 use std::process::{Command, Stdio};
 
@@ -67,6 +67,12 @@ impl Databases {
             subordinate,
             elsewhere: Elsewhere { ask: getent, switch: LazyCell::new(|| read("/etc/nsswitch.conf")) },
         }
+    }
+
+    /// Names of the users in the file, by number.
+    pub fn names(&self) -> BTreeMap<u32, String> {
+        let lines = self.passwd.text.iter().flat_map(|text| text.lines());
+        lines.filter_map(passwd_line).map(|user| (user.uid, user.name)).collect()
     }
 
     /// A user by name or number (digits are never a name). A number that nobody has is a user of

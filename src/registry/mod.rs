@@ -238,6 +238,3 @@ fn is_held(lock: &OwnedFd) -> bool {
     let free = i16::try_from(libc::F_UNLCK).unwrap_or(i16::MAX);
     fcntl(lock, FcntlArg::F_OFD_GETLK(&mut asked)).is_ok() && asked.l_type != free
 }
-
-#[cfg(test)]
-mod tests;

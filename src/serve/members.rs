@@ -2,14 +2,12 @@
 //!
 //! Must not know: why it is asked. Pid 1 and the program are not asked either: it is the kernel's word.
 
+use crate::host::processes::is_below;
 use crate::sys::process;
 use nix::errno::Errno;
 use std::fs::File;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::FileExt;
-
-/// Deepest tree of processes that is climbed.
-const DEEPEST: usize = 4096;
 
 /// The pid namespace of a jail.
 pub struct Members {
@@ -51,7 +49,7 @@ impl Members {
         match asked {
             Some(Ok(_)) => true,
             Some(Err(Errno::ESRCH)) => false,
-            _ => descends(pid, self.first, parent),
+            _ => is_below(pid, self.first),
         }
     }
 
@@ -67,52 +65,9 @@ impl Members {
     }
 }
 
-fn descends(mut pid: i32, first: i32, parent: impl Fn(i32) -> Option<i32>) -> bool {
-    for _ in 0..DEEPEST {
-        if pid == first {
-            return true;
-        }
-        match parent(pid) {
-            Some(above) if above > 1 => pid = above,
-            _ => return false,
-        }
-    }
-    false
-}
-
-fn parent(pid: i32) -> Option<i32> {
-    parent_in(&std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?)
-}
-
-/// The fourth field of proc_pid_stat(5); the second one is a name that may hold anything.
-fn parent_in(stat: &str) -> Option<i32> {
-    stat.rsplit_once(')')?.1.split_whitespace().nth(1)?.parse().ok()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn parents_are_climbed_up_to_pid_1() {
-        let tree = |pid| {
-            [(9, 8), (8, 7), (7, 3), (3, 1), (20, 1)].iter().find(|(p, _)| *p == pid).map(|(_, up)| *up)
-        };
-        assert!(descends(9, 7, tree) && descends(7, 7, tree));
-        assert!(
-            !descends(3, 7, tree)
-                && !descends(20, 7, tree)
-                && !descends(99, 7, tree)
-                && !descends(1, 7, tree)
-        );
-        assert!(!descends(5, 7, |_| Some(5)), "a circle ends");
-        assert_eq!(parent_in("12 (a) (b) S 7 12 12 0"), Some(7));
-        assert_eq!(parent_in("12"), None);
-        assert_eq!(
-            parent(std::process::id().cast_signed()),
-            Some(std::os::unix::process::parent_id().cast_signed())
-        );
-    }
 
     #[test]
     fn only_a_child_of_the_namespace_is_a_member() {

@@ -6,7 +6,7 @@
 use crate::host::usage::{self, Usage};
 use crate::jail::limits::{Hooks, Version};
 use crate::plan::{Plan, Step};
-use crate::record::{Group, Record};
+use crate::record::{self, Group};
 use nix::poll::{PollFd, PollFlags};
 use rustix::event::{EventfdFlags, eventfd};
 use rustix::fs::inotify::{self, CreateFlags, WatchFlags};
@@ -56,7 +56,7 @@ impl Watch {
         if !plan.steps.iter().any(|p| matches!(p.step, Step::Group(_))) {
             return None;
         }
-        let groups = Record::of(plan, &plan.name, Default::default()).groups;
+        let groups = record::groups(plan);
         let descriptors = match subscribe(&groups) {
             Ok(descriptors) => descriptors,
             Err(errno) => {

@@ -209,7 +209,7 @@ impl Loader<'_> {
 }
 
 /// Whether the command line means a path rather than a name.
-fn is_path(wanted: &str) -> bool {
+pub fn is_path(wanted: &str) -> bool {
     wanted.contains('/') || wanted.ends_with(".toml")
 }
 

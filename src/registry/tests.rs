@@ -1,1 +1,0 @@
-//! Names are taken once, records are whole, and nothing is left.
