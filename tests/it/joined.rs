@@ -6,7 +6,7 @@ use crate::host::{self, wait_until};
 use crate::life::Home;
 use crate::ring::Ring::{Root, Rootless};
 use crate::ring::{Test, test};
-use crate::run::{Live, Room};
+use crate::run::{Live, Room, keep_confinement};
 use serde_json::Value;
 use std::path::PathBuf;
 use std::process::Stdio;
@@ -47,24 +47,7 @@ fn confinement(mut report: Value) -> Value {
     for name in ["pid", "ppid", "sid", "pgid", "keyring", "proc", "arguments"] {
         fields.remove(name);
     }
-    let status = fields["status"].as_object_mut().unwrap();
-    let kept = [
-        "Uid",
-        "Gid",
-        "Groups",
-        "CapInh",
-        "CapPrm",
-        "CapEff",
-        "CapBnd",
-        "CapAmb",
-        "NoNewPrivs",
-        "Seccomp",
-        "SigBlk",
-        "SigIgn",
-        "Umask",
-        "Seccomp_filters",
-    ];
-    status.retain(|name, _| kept.contains(&name.as_str()));
+    keep_confinement(&mut fields["status"]);
     report
 }
 

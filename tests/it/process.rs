@@ -293,7 +293,6 @@ fn a_job_of_a_shell_is_not_run_in_place() {
     assert_eq!(given_up["status"]["NoNewPrivs"], "1");
 }
 
-/// While it waits it has no capability, none of the program's pipes and no host directory.
 /// As in a container: the kernel then says 0 for the session and the process group.
 fn a_session_led_from_outside_the_pid_namespace() {
     let room = Room::new();
@@ -301,11 +300,13 @@ fn a_session_led_from_outside_the_pid_namespace() {
         let spec = room.probe_spec(&["attempts=no"], &[("privileges", privileges)]);
         let mut command = std::process::Command::new("unshare");
         command.args(["--pid", "--fork", "--mount-proc"]).arg(crate::run::jail_binary()).arg("run").arg(spec);
+        command.env("JAIL_STATE", crate::run::state_directory());
         let report = finish(&mut command).report();
         assert_eq!(report["sid"], report["pid"], "{privileges}");
     }
 }
 
+/// While it waits it has no capability, none of the program's pipes and no host directory.
 fn the_outer_process_holds_nothing_but_the_right_to_signal() {
     let room = Room::new();
     let spec = room.probe_spec(&["wait"], &[]);

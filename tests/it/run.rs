@@ -206,6 +206,27 @@ impl Run {
     }
 }
 
+/// Of /proc/PID/status in a probe's report only what says how confined it is: the rest is of one process.
+pub fn keep_confinement(status: &mut Value) {
+    let kept = [
+        "Uid",
+        "Gid",
+        "Groups",
+        "CapInh",
+        "CapPrm",
+        "CapEff",
+        "CapBnd",
+        "CapAmb",
+        "NoNewPrivs",
+        "Seccomp",
+        "SigBlk",
+        "SigIgn",
+        "Umask",
+        "Seccomp_filters",
+    ];
+    status.as_object_mut().unwrap().retain(|name, _| kept.contains(&name.as_str()));
+}
+
 /// Runs to the end.
 #[track_caller]
 pub fn finish(command: &mut Command) -> Run {

@@ -8,7 +8,7 @@
 use crate::host::{processes_of, wait_until};
 use crate::ring::Ring::Root;
 use crate::ring::{Test, test};
-use crate::run::{Room, STRANGER, finish, jail, jail_binary, state_directory};
+use crate::run::{Room, STRANGER, finish, jail, jail_binary, keep_confinement, state_directory};
 use crate::tracer::{self, Fail, Place, Role, Trace};
 use nix::unistd::{Gid, Uid, chown};
 use serde_json::Value;
@@ -215,24 +215,7 @@ fn stable(report: &Value) -> Value {
     for name in ["pid", "ppid", "sid", "pgid", "namespaces", "keyring", "pid 1", "proc", "limits"] {
         fields.remove(name);
     }
-    let status = fields["status"].as_object_mut().unwrap();
-    let kept = [
-        "Uid",
-        "Gid",
-        "Groups",
-        "CapInh",
-        "CapPrm",
-        "CapEff",
-        "CapBnd",
-        "CapAmb",
-        "NoNewPrivs",
-        "Seccomp",
-        "SigBlk",
-        "SigIgn",
-        "Umask",
-        "Seccomp_filters",
-    ];
-    status.retain(|name, _| kept.contains(&name.as_str()));
+    keep_confinement(&mut fields["status"]);
     report
 }
 
